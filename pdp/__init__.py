@@ -1,0 +1,1 @@
+"""A zero-trust policy decision point over Casbin."""

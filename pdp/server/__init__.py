@@ -1,0 +1,1 @@
+"""Transports: one set of handlers served by grpcio or, in Envoy, by ASGI."""

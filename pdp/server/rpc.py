@@ -95,7 +95,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """A method whose response is a stream; the request is a stream too (of one message for server streams)."""
+    """A method whose response is a stream; so is its request, of one message for a server stream."""
 
     handler: StreamHandler
 

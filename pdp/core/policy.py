@@ -1,0 +1,147 @@
+"""An immutable policy revision: rules, how they match, and what a decision under them must look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from pdp.core.condition import Node
+from pdp.core.condition.nodes import refs
+from pdp.core.decision import Effect, Entity, Obligation
+from pdp.core.record import View
+from pdp.core.routes import RouteTable
+from pdp.core.schema import Schema
+from pdp.core.turning import TurningPoint, turning_points
+
+WILDCARD: Final = "*"
+_PLAN_LIMIT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the policy.
+
+    Attributes:
+        index: its place among all rules, which is how a matcher names it.
+        id: its name, unique in the revision.
+        role: the role it is for, or ``*``.
+        action: the action or group of actions, or ``*``.
+        resource: the resource type or class of types, or ``*``.
+        text: its condition as written.
+        condition: the same, parsed and checked.
+        effect: what it does where it matches.
+        obligations: ids of what goes with it.
+        basis: the regulation or risk it serves, for people.
+        file: where it stands, relative to the policy folder.
+        line: 1-based.
+    """
+
+    index: int
+    id: str
+    role: str
+    action: str
+    resource: str
+    text: str
+    condition: Node
+    effect: Effect
+    obligations: tuple[str, ...]
+    basis: str
+    file: str
+    line: int
+
+
+class MatchError(Exception):
+    """A rule's condition could not be evaluated. ``rules`` are the indexes of those at fault, if known."""
+
+    def __init__(self, rules: tuple[int, ...], problem: str) -> None:
+        super().__init__(problem)
+        self.rules = rules
+
+
+class Matcher(Protocol):
+    """A policy engine: which rules match? Pure; safe to call again and again on one thread."""
+
+    def __call__(
+        self, role: str, action: str, subject: View, device: View, session: View, resource: View, context: View
+    ) -> Sequence[int]:
+        """Give the indexes of all matching rules, ascending, permits and denies alike.
+
+        Raises:
+            MatchError: where any rule that could match cannot be evaluated; never a partial answer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """What each role, action and resource type inherits from, itself included."""
+
+    roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    actions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    resources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a decision for given roles, action and resource type must look at.
+
+    Attributes:
+        rules: every rule that could match, by its role, action and resource columns alone.
+        needs: attributes those rules read, by entity.
+        turning_points: when a passing of time alone could change an outcome.
+    """
+
+    rules: tuple[Rule, ...]
+    needs: tuple[tuple[Entity, tuple[str, ...]], ...]
+    turning_points: tuple[TurningPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySnapshot:
+    """One policy revision. Immutable; replaced whole.
+
+    Attributes:
+        revision: ``sha256:`` and the digest over every policy file.
+        rules: all rules, by index.
+        matcher: the engine, loaded with these rules.
+        hierarchy: role, action and resource inheritance.
+        schema: attribute declarations.
+        obligations: declared obligations by id.
+        routes: HTTP routes of the ext_authz interface.
+    """
+
+    revision: str
+    rules: tuple[Rule, ...]
+    matcher: Matcher
+    hierarchy: Hierarchy
+    schema: Schema
+    obligations: Mapping[str, Obligation]
+    routes: RouteTable
+    # A memo of plans; its keys come from the schema's finite names, and it is emptied rather than left to grow.
+    _plans: dict[tuple[tuple[str, ...], str, str], Plan] = field(default_factory=dict, repr=False, compare=False)
+
+    def plan(self, roles: tuple[str, ...], action: str, resource_type: str) -> Plan:
+        """Give the plan for roles, an action and a resource type that the schema declares."""
+        key = (roles, action, resource_type)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _PLAN_LIMIT:
+                self._plans.clear()
+            plan = self._plans[key] = self._make_plan(roles, action, resource_type)
+        return plan
+
+    def _make_plan(self, roles: tuple[str, ...], action: str, resource_type: str) -> Plan:
+        held = frozenset({WILDCARD}).union(*(self.hierarchy.roles.get(role, {role}) for role in roles))
+        actions = self.hierarchy.actions.get(action, frozenset({action})) | {WILDCARD}
+        resources = self.hierarchy.resources.get(resource_type, frozenset({resource_type})) | {WILDCARD}
+        rules = tuple(
+            rule for rule in self.rules if rule.role in held and rule.action in actions and rule.resource in resources
+        )
+        read = frozenset().union(*(refs(rule.condition) for rule in rules))
+        needs = tuple(
+            (entity, tuple(sorted(name for owner, name in read if owner is entity and name not in ("id", "type"))))
+            for entity in Entity
+            if any(owner is entity for owner, _ in read)
+        )
+        points = frozenset().union(*(turning_points(rule.condition) for rule in rules))
+        return Plan(rules, needs, tuple(sorted(points)))

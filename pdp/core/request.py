@@ -1,0 +1,102 @@
+"""An authorization request in OpenID AuthZEN nouns: subject, action, resource, context."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pdp.core.errors import InvalidRequestError
+
+# Identifiers are ASCII from an allow-list: no homoglyphs, no NUL, no white space, nothing a key, a log line or a
+# header could split on.
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+=~-]{0,254}", re.ASCII)
+_NAME: Final = re.compile(r"[a-z][a-z0-9_.]{0,62}", re.ASCII)
+_TEXT_LIMIT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRef:
+    """A typed identifier, such as ``user:alice``."""
+
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        """Give the ``type:id`` form."""
+        return f"{self.type}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the enforcement point says of the circumstances.
+
+    Attributes:
+        purpose: why the data is asked for; one of the schema's, or empty for none stated.
+        channel: over which channel the work is done; one of the schema's, or empty.
+        network: from which kind of network; one of the schema's, or empty.
+        emergency: whether emergency access is claimed (break-glass).
+        emergency_reason: the claimant's words, put on record; required with ``emergency``.
+        supported_obligations: obligation types that the enforcement point will carry out.
+    """
+
+    purpose: str = ""
+    channel: str = ""
+    network: str = ""
+    emergency: bool = False
+    emergency_reason: str = ""
+    supported_obligations: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question: may ``subject`` do ``action`` on ``resource``, in this session, from this device?
+
+    ``session`` and ``device`` are identifiers, empty where the caller names none.
+    """
+
+    subject: EntityRef
+    action: str
+    resource: EntityRef
+    context: Context = Context()
+    session: str = ""
+    device: str = ""
+
+
+def validate(request: Request) -> None:
+    """Refuse a request whose names are outside the allow-listed alphabet or length.
+
+    Raises:
+        InvalidRequestError: names the first offending field.
+    """
+    _match(_NAME, "subject.type", request.subject.type)
+    _match(_ID, "subject.id", request.subject.id)
+    _match(_NAME, "action.name", request.action)
+    _match(_NAME, "resource.type", request.resource.type)
+    _match(_ID, "resource.id", request.resource.id)
+    if request.session:
+        _match(_ID, "session.id", request.session)
+    if request.device:
+        _match(_ID, "device.id", request.device)
+    _validate_context(request.context)
+
+
+def _validate_context(context: Context) -> None:
+    for field in ("purpose", "channel", "network"):
+        if value := getattr(context, field):
+            _match(_NAME, f"context.{field}", value)
+    for name in context.supported_obligations:
+        _match(_NAME, "context.supported_obligations", name)
+    if context.emergency != bool(context.emergency_reason):
+        problem = "is required with emergency" if context.emergency else "is given without emergency"
+        raise InvalidRequestError("context.emergency_reason", problem)
+    if len(context.emergency_reason) > _TEXT_LIMIT:
+        raise InvalidRequestError("context.emergency_reason", f"is longer than {_TEXT_LIMIT} characters")
+
+
+def _match(pattern: re.Pattern[str], field: str, value: str) -> None:
+    if not pattern.fullmatch(value):
+        if not value:
+            raise InvalidRequestError(field, "is missing")
+        allowed = "letters, digits and ._:@/+=~-" if pattern is _ID else "lower-case letters, digits, _ and ."
+        raise InvalidRequestError(field, f"is too long or has a character outside {allowed}")

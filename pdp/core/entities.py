@@ -1,0 +1,113 @@
+"""What is known of the four parties to a request, and the circumstances the enforcement point states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pdp.core.decision import AttributeUse, Entity
+from pdp.core.reasons import Cause, Reason
+from pdp.core.record import Record, View
+from pdp.core.request import Context, EntityRef, Request
+from pdp.core.schema import Schema
+
+_NOTHING: Final = View({})
+_UNKNOWN: Final = {
+    Entity.SUBJECT: Reason.SUBJECT_UNKNOWN,
+    Entity.DEVICE: Reason.DEVICE_UNKNOWN,
+    Entity.SESSION: Reason.SESSION_UNKNOWN,
+    Entity.RESOURCE: Reason.RESOURCE_UNKNOWN,
+    Entity.CONTEXT: Reason.ATTRIBUTE_MISSING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """Attribute records of a request's parties; None where nothing is known or none was named."""
+
+    subject: Record | None = None
+    device: Record | None = None
+    session: Record | None = None
+    resource: Record | None = None
+
+    def of(self, entity: Entity) -> Record | None:
+        """Give one party's record; for the context, None."""
+        return None if entity is Entity.CONTEXT else getattr(self, entity.value)
+
+    def with_session(self, values: Mapping[str, object]) -> Entities:
+        """Give the same with some values of a known session changed: a session as it might be."""
+        if self.session is None:
+            return self
+        usable = {name: reason for name, reason in self.session.problems.items() if name not in values}
+        until = {name: time for name, time in self.session.usable_until.items() if name not in values}
+        view = self.session.view.replaced(values)
+        return replace(self, session=replace(self.session, view=view, problems=usable, usable_until=until))
+
+    def uses(self, entities: Iterator[Entity]) -> tuple[AttributeUse, ...]:
+        """Say which records stand behind a decision that read these entities."""
+        known = ((entity, self.of(entity)) for entity in entities)
+        return tuple(AttributeUse(entity, record.version, record.issued_at) for entity, record in known if record)
+
+
+def refs(request: Request) -> tuple[tuple[Entity, EntityRef], ...]:
+    """Give the references whose records a request's decision may need."""
+    found = [(Entity.SUBJECT, request.subject), (Entity.RESOURCE, request.resource)]
+    if request.device:
+        found.append((Entity.DEVICE, EntityRef(Entity.DEVICE, request.device)))
+    if request.session:
+        found.append((Entity.SESSION, EntityRef(Entity.SESSION, request.session)))
+    return tuple(found)
+
+
+def view_of(entities: Entities, entity: Entity) -> View:
+    """Give a party's values; an empty view where nothing is known."""
+    record = entities.of(entity)
+    return record.view if record else _NOTHING
+
+
+def resource_view(entities: Entities, ref: EntityRef) -> View:
+    """Give the resource's values; for one not on record, its reference alone."""
+    return entities.resource.view if entities.resource else View({"type": ref.type, "id": ref.id})
+
+
+def context_view(context: Context, schema: Schema, now: float) -> View:
+    """Make the context readable by conditions. A stated value that the schema does not know is not set."""
+    stated = {"purpose": context.purpose, "channel": context.channel, "network": context.network}
+    declared = schema.attributes_of(Entity.CONTEXT)
+    values: dict[str, object] = {"time": int(now), "emergency": context.emergency}
+    for name, value in stated.items():
+        attribute = declared.get(name)
+        if value and attribute and value in attribute.values:
+            values[name] = value
+        elif not value and attribute and attribute.default is not None:
+            values[name] = attribute.default
+    return View(values)
+
+
+def problem_with(
+    entity: Entity, names: tuple[str, ...], record: Record | None, context: View, now: float
+) -> Cause | None:
+    """Say why an entity's needed attributes cannot decide, or None where they can."""
+    if entity is Entity.CONTEXT:
+        for name in names:
+            if name not in context.__dict__:
+                return Cause(Reason.ATTRIBUTE_INVALID, f"context.{name}")
+        return None
+    if record is None:
+        return Cause(_UNKNOWN[entity])
+    for name in names:
+        if reason := _problem_of(record, name, now):
+            return Cause(reason, f"{entity}.{name}")
+    return None
+
+
+def _problem_of(record: Record, name: str, now: float) -> Reason | None:
+    if name in record.problems:
+        return record.problems[name]
+    if now >= record.usable_until.get(name, now + 1):
+        return Reason.ATTRIBUTE_STALE
+    if now < record.usable_from.get(name, now):
+        return Reason.ATTRIBUTE_FROM_FUTURE
+    # Declared by the policy's schema but not by the one the record was read under: deny, do not guess.
+    return None if name in record.view.__dict__ else Reason.ATTRIBUTE_MISSING

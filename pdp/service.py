@@ -1,0 +1,146 @@
+"""The policy decision point: enrich, decide, record, answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pdp.core.decide import decide, refuse
+from pdp.core.decision import Decision
+from pdp.core.entities import Entities, refs
+from pdp.core.errors import AttributesUnavailableError, AuditUnavailableError
+from pdp.core.explain import Explanation, explain
+from pdp.core.policy import PolicySnapshot
+from pdp.core.reasons import Cause, Reason
+from pdp.core.request import Request, validate
+from pdp.ports import Answer, AttributeSource, Caller, DecisionLog, Observer, PolicySource
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Sources of time and identifiers, given from outside so that the service itself is deterministic.
+
+    Attributes:
+        wall: seconds since the epoch.
+        elapsed: seconds of a clock that never steps.
+        new_id: 32 hexadecimal digits, unique.
+    """
+
+    wall: Callable[[], float]
+    elapsed: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+class PolicyDecisionPoint:
+    """Answers authorization questions. Every answer is on record before it is returned."""
+
+    def __init__(
+        self,
+        policies: PolicySource,
+        attributes: AttributeSource,
+        log: DecisionLog,
+        clocks: Clocks,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._policies = policies
+        self._attributes = attributes
+        self._log = log
+        self._clocks = clocks
+        self._observers = tuple(observers)
+
+    async def evaluate(self, request: Request, caller: Caller) -> Answer:
+        """Answer one request.
+
+        Raises:
+            InvalidRequestError: the request is malformed; there is no decision on it.
+        """
+        validate(request)
+        return (await self._record([await self._answer(request, caller)]))[0]
+
+    async def evaluate_many(self, requests: Sequence[Request], caller: Caller) -> list[Answer]:
+        """Answer several requests, each as ``evaluate`` would, and put them on record together.
+
+        Raises:
+            InvalidRequestError: one of them is malformed; none is answered.
+        """
+        for request in requests:
+            validate(request)
+        return await self._record([await self._answer(request, caller) for request in requests])
+
+    async def explain(self, request: Request, caller: Caller) -> tuple[Answer, Explanation]:
+        """Answer one request and take the answer apart. The decision is the one ``evaluate`` would give.
+
+        Raises:
+            InvalidRequestError: the request is malformed.
+        """
+        validate(request)
+        started = self._clocks.elapsed()
+        entities, policy, cached = await self._enrich(request, caller.deadline)
+        if isinstance(entities, Cause) or policy is None:
+            return await self._unexplained(request, caller, started, policy, entities)
+        explanation = explain(request, entities, policy, self._clocks.wall())
+        answer = self._dress(request, caller, explanation.decision, started, cached=cached)
+        recorded = (await self._record([answer]))[0]
+        return recorded, replace(explanation, decision=recorded.decision)
+
+    async def _answer(self, request: Request, caller: Caller) -> Answer:
+        started = self._clocks.elapsed()
+        entities, policy, cached = await self._enrich(request, caller.deadline)
+        if isinstance(entities, Cause) or policy is None:
+            return self._dress(request, caller, self._refusal(policy, entities), started, cached=False)
+        decision = decide(request, entities, policy, self._clocks.wall())
+        return self._dress(request, caller, decision, started, cached=cached)
+
+    async def _enrich(
+        self, request: Request, deadline: float
+    ) -> tuple[Entities | Cause, PolicySnapshot | None, bool]:
+        """Find the revision and the records to decide by: one of each, used throughout."""
+        policy = self._policies.current()
+        if policy is None:
+            return Cause(Reason.POLICY_UNAVAILABLE), None, False
+        wanted = refs(request)
+        if held := self._attributes.peek(wanted, policy.schema):
+            return held, policy, True
+        try:
+            return await self._attributes.load(wanted, policy.schema, deadline), policy, False
+        except AttributesUnavailableError:
+            late = asyncio.get_running_loop().time() >= deadline
+            return Cause(Reason.DEADLINE_EXCEEDED if late else Reason.ATTRIBUTES_UNAVAILABLE), policy, False
+
+    def _refusal(self, policy: PolicySnapshot | None, entities: Entities | Cause) -> Decision:
+        cause = entities if isinstance(entities, Cause) else Cause(Reason.POLICY_UNAVAILABLE)
+        return refuse(policy.revision if policy else "", self._clocks.wall(), cause)
+
+    async def _unexplained(
+        self,
+        request: Request,
+        caller: Caller,
+        started: float,
+        policy: PolicySnapshot | None,
+        entities: Entities | Cause,
+    ) -> tuple[Answer, Explanation]:
+        answer = self._dress(request, caller, self._refusal(policy, entities), started, cached=False)
+        recorded = (await self._record([answer]))[0]
+        return recorded, Explanation(recorded.decision, ())
+
+    def _dress(self, request: Request, caller: Caller, decision: Decision, started: float, *, cached: bool) -> Answer:
+        clocks = self._clocks
+        trace_id = caller.trace.trace_id if caller.trace else clocks.new_id()
+        took = clocks.elapsed() - started
+        return Answer(clocks.new_id(), trace_id, clocks.wall(), request, caller, decision, took, cached)
+
+    async def _record(self, answers: list[Answer]) -> list[Answer]:
+        """Put answers on record, or turn them all into denies: an allow off the record is never given."""
+        try:
+            await self._log.append(answers)
+        except AuditUnavailableError:
+            answers = [self._withheld(answer) for answer in answers]
+        for observer in self._observers:
+            for answer in answers:
+                observer.answered(answer)
+        return answers
+
+    def _withheld(self, answer: Answer) -> Answer:
+        cause = Cause(Reason.AUDIT_UNAVAILABLE)
+        return replace(answer, decision=refuse(answer.decision.revision, answer.time, cause))

@@ -45,7 +45,7 @@ class Answer:
         id: names the decision; 32 hexadecimal digits, unique.
         trace_id: 32 hexadecimal digits: the caller's trace, or a new one.
         time: when it was made, in seconds since the epoch.
-        request: the question.
+        request: the question; None where the call was refused before it named one.
         caller: who asked.
         decision: the answer.
         duration: seconds from the parsed request to the decision, attribute reads included.
@@ -55,7 +55,7 @@ class Answer:
     id: str
     trace_id: str
     time: float
-    request: Request
+    request: Request | None
     caller: Caller
     decision: Decision
     duration: float

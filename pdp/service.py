@@ -84,6 +84,18 @@ class PolicyDecisionPoint:
         recorded = (await self._record([answer]))[0]
         return recorded, replace(explanation, decision=recorded.decision)
 
+    async def refuse(self, caller: Caller, cause: Cause, about: Request | None) -> Answer:
+        """Deny, and put on record, a call that never became a decidable request.
+
+        Args:
+            caller: who asked.
+            cause: why it is refused.
+            about: as much of the request as is known, or None.
+        """
+        policy = self._policies.current()
+        decision = refuse(policy.revision if policy else "", self._clocks.wall(), cause)
+        return (await self._record([self._dress(about, caller, decision, self._clocks.elapsed(), cached=True)]))[0]
+
     async def _answer(self, request: Request, caller: Caller) -> Answer:
         started = self._clocks.elapsed()
         entities, policy, cached = await self._enrich(request, caller.deadline)
@@ -124,7 +136,9 @@ class PolicyDecisionPoint:
         recorded = (await self._record([answer]))[0]
         return recorded, Explanation(recorded.decision, ())
 
-    def _dress(self, request: Request, caller: Caller, decision: Decision, started: float, *, cached: bool) -> Answer:
+    def _dress(
+        self, request: Request | None, caller: Caller, decision: Decision, started: float, *, cached: bool
+    ) -> Answer:
         clocks = self._clocks
         trace_id = caller.trace.trace_id if caller.trace else clocks.new_id()
         took = clocks.elapsed() - started

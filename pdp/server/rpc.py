@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 class Code(enum.IntEnum):
@@ -64,16 +65,16 @@ class Peer:
     encrypted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One RPC as a handler sees it.
+class Call(NamedTuple):
+    """One RPC as a handler sees it. A tuple because one is made for every call.
 
     Attributes:
         path: the full method name, ``/package.Service/Method``.
         peer: the other end.
-        metadata: request metadata, lower-case keys; of a repeated key the values joined by ``,``.
+        metadata: request metadata, lower-case keys; of a repeated key the values joined by ``,``; the
+            value of a ``-bin`` key is base64, as on the wire.
         deadline: when the answer is due, in seconds of the event loop's clock. Always set: a call
-            that comes without a deadline is given the server's own.
+            that comes without a deadline is given the server's own, and a stream ``connection_age``.
     """
 
     path: str
@@ -141,8 +142,9 @@ class Limits:
         header_bytes: the largest block of request headers or metadata.
         concurrent_streams: streams at once on one connection.
         concurrent_calls: calls at once in one process; more are shed with RESOURCE_EXHAUSTED.
-        default_deadline: seconds given to a call that states no deadline, and the most any call gets.
-        connection_age: seconds after which a connection is asked to reconnect.
+        default_deadline: seconds given to a unary call or HTTP request that states no deadline, and the
+            most either gets.
+        connection_age: seconds after which a connection is asked to reconnect, and the most a stream gets.
         drain: seconds in-flight calls get to finish on a stop.
     """
 

@@ -1,0 +1,203 @@
+"""Streaming calls over ASGI.
+
+Three tasks serve a stream: the pump takes request bytes as they come, the handler answers, the writer sends.
+Answers made while a send is under way leave together in the next, so the cost of a send is shared under load and
+an answer made alone leaves at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pdp.server import guard, wire
+from pdp.server.asgi.events import START, TRAILERS_OK, refuse, trailers
+from pdp.server.rpc import Call, Code, Limits, Peer, RpcError, Streaming
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pdp.server.asgi.calls import Active
+    from pdp.server.asgi.events import Metadata, Send
+
+_BURST = 32
+"""Messages after which a handler that never waits lets other calls have the event loop."""
+_BACKLOG_IN = 8 << 20
+"""Bytes of requests received but not yet taken; a caller that runs further ahead is refused."""
+_BACKLOG_OUT = 256 << 10
+"""Bytes of answers not yet sent at which the handler is held back."""
+
+
+class Requests:
+    """The request messages of a stream, filled by ``pump``, taken by the handler as an async iterator."""
+
+    def __init__(self, deframer: wire.Deframer, active: Active) -> None:
+        self._deframer = deframer
+        self._active = active
+        self._backlog = 0
+        self._taken = 0
+        self._ended = False
+        self._error: RpcError | None = None
+        self._news = asyncio.Event()
+
+    async def pump(self) -> None:
+        """Take what the caller sends until it ends or goes away."""
+        try:
+            while not self._ended:
+                event = await self._active.receive()
+                if event["type"] == "http.disconnect":
+                    self._active.leave()
+                    return
+                self._feed(event.get("body", b""), more=event.get("more_body", False))
+        except RpcError as error:
+            self._error = error
+        self._ended = True
+        self._active.watch_caller()
+        self._news.set()
+
+    def _feed(self, body: bytes, *, more: bool) -> None:
+        self._backlog += len(body)
+        if self._backlog > _BACKLOG_IN:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, "too many unanswered requests; wait for answers")
+        self._deframer.feed(body)
+        if not more:
+            self._deframer.close()
+            self._ended = True
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        messages = self._deframer.messages
+        while True:
+            while messages:
+                message = messages.popleft()
+                self._backlog -= len(message) + wire.PREFIX
+                self._taken += 1
+                if self._taken % _BURST == 0:
+                    await asyncio.sleep(0)
+                yield message
+            if self._error is not None:
+                raise RpcError(self._error.code, self._error.message)
+            if self._ended:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+
+class Answers:
+    """The answers of a stream: queued by ``put``, sent by ``write``."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._frames: list[bytes] = []
+        self._size = 0
+        self._begun = False
+        self._ended = False
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def put(self, message: bytes) -> None:
+        """Queue an answer; waits while the caller does not take what is already there."""
+        self._frames.append(wire.frame(message))
+        self._size += len(message) + wire.PREFIX
+        self._news.set()
+        if self._size > _BACKLOG_OUT:
+            self._room.clear()
+            await self._room.wait()
+
+    async def write(self) -> None:
+        """Send what is queued, until ``end``."""
+        while True:
+            if self._frames:
+                body = b"".join(self._frames)
+                self._frames.clear()
+                self._size = 0
+                await self._begin()
+                await self._send({"type": "http.response.body", "body": body, "more_body": True})
+                self._room.set()
+            elif self._ended:
+                return
+            else:
+                self._news.clear()
+                await self._news.wait()
+
+    def end(self) -> None:
+        """State that no more answers come."""
+        self._ended = True
+        self._news.set()
+
+    async def close(self, error: RpcError | None) -> None:
+        """Send the status. All answers have been written."""
+        if error is not None and not self._begun:
+            await refuse(self._send, error)
+            return
+        await self._begin()
+        await self._send({"type": "http.response.body", "body": b""})
+        await self._send(TRAILERS_OK if error is None else trailers(error))
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            await self._send(START)
+
+
+async def serve_stream(
+    method: Streaming, path: str, metadata: Metadata, peer: Peer, limits: Limits, active: Active, send: Send
+) -> None:
+    """Serve a stream: until the handler is done, the deadline passes or the caller goes away.
+
+    A stream lives longer than a unary call: its deadline is the caller's, and at most ``connection_age``.
+    """
+    answers = Answers(send)
+    try:
+        status = await _run(method, path, metadata, peer, limits, active, answers)
+    except asyncio.CancelledError:
+        if active.gone:
+            return
+        if not active.expired:
+            raise
+        active.task.uncancel()
+        status = guard.DEADLINE_EXCEEDED if metadata.raw.get(b"grpc-timeout") else guard.STREAM_AGE
+    active.settle()
+    await answers.close(status)
+
+
+async def _run(
+    method: Streaming,
+    path: str,
+    metadata: Metadata,
+    peer: Peer,
+    limits: Limits,
+    active: Active,
+    answers: Answers,
+) -> RpcError | None:
+    pump = writer = None
+    try:
+        active.deadline = active.since + metadata.budget(limits.connection_age)
+        requests = Requests(wire.Deframer(limits.message_bytes, metadata.encoding), active)
+        loop = active.task.get_loop()
+        pump = loop.create_task(requests.pump())
+        writer = loop.create_task(answers.write())
+        writer.add_done_callback(lambda done: _on_write_failure(done, active))
+        call = Call(path, peer, metadata, active.deadline)
+        async for message in method.handler(aiter(requests), call):
+            await answers.put(message)
+        answers.end()
+        await writer
+    except Exception as error:  # noqa: BLE001 - the outermost guard
+        answers.end()
+        if writer is not None:
+            await writer
+        return guard.to_status(error, path)
+    else:
+        return None
+    finally:
+        for task in (pump, writer):
+            if task is not None:
+                task.cancel()
+
+
+def _on_write_failure(writer: asyncio.Task[None], active: Active) -> None:
+    """A send fails only when the caller has gone."""
+    if not writer.cancelled() and writer.exception() is not None:
+        active.leave()

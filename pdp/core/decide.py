@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from pdp.core.decision import Decision, Effect, Entity, Obligation
+from pdp.core.decision import AttributeUse, Decision, Effect, Entity, Obligation
 from pdp.core.entities import Entities, context_view, problem_with, resource_view, view_of
 from pdp.core.policy import MatchError, Plan, PolicySnapshot, Rule
 from pdp.core.reasons import Cause, Reason
@@ -20,7 +20,8 @@ from pdp.core.request import Request
 from pdp.core.step_up import find_step_up
 from pdp.core.validity import reliable_until
 
-_NO_CONTEXT: Final = View({})
+_ROLES: Final = ("roles",)
+_NOTHING: Final = View({})
 
 
 def decide(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Decision:
@@ -47,21 +48,21 @@ def decide(request: Request, entities: Entities, policy: PolicySnapshot, now: fl
 
 def judge(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Decision:
     """Answer as ``decide`` does, without looking for a step-up."""
-    if cause := _unknown_name(request, policy):
+    if cause := _unknown_name(request, policy) or problem_with(Entity.SUBJECT, _ROLES, entities.subject, now):
         return refuse(policy.revision, now, cause)
-    roles, cause = _roles(entities, now)
-    if cause:
-        return refuse(policy.revision, now, cause)
+    roles = view_of(entities, Entity.SUBJECT).__dict__["roles"]
     plan = policy.plan(roles, request.action, request.resource.type)
     context = context_view(request.context, policy.schema, now)
-    if cause := _unfit(request, entities, plan, policy, context, now):
-        return _dated(refuse(policy.revision, now, cause), entities, plan, policy, now)
+    if cause := _unfit(entities, plan, context, now) or _unbound(request, entities, policy, now):
+        return Decision(Effect.DENY, (cause,), (), (), policy.revision, _uses(entities, plan), now)
     try:
         matches = _matches(roles, request, entities, policy, context)
     except MatchError as error:
-        causes = (Cause(Reason.CONDITION_ERROR, policy.rules[index].id) for index in error.rules)
-        return refuse(policy.revision, now, *(tuple(causes) or (Cause(Reason.CONDITION_ERROR),)))
-    return _dated(_combine(matches, request, policy), entities, plan, policy, now)
+        causes = tuple(Cause(Reason.CONDITION_ERROR, policy.rules[index].id) for index in error.rules)
+        return refuse(policy.revision, now, *(causes or (Cause(Reason.CONDITION_ERROR),)))
+    verdict = _combine(matches, request.context.supported_obligations, policy)
+    until = reliable_until(verdict.effect, entities, plan, policy.schema, now)
+    return Decision(*verdict, policy.revision, _uses(entities, plan), until)
 
 
 def refuse(revision: str, now: float, *causes: Cause) -> Decision:
@@ -78,88 +79,100 @@ def _unknown_name(request: Request, policy: PolicySnapshot) -> Cause | None:
     return None if request.action in schema.actions else Cause(Reason.ACTION_UNKNOWN)
 
 
-def _roles(entities: Entities, now: float) -> tuple[tuple[str, ...], Cause | None]:
-    if cause := problem_with(Entity.SUBJECT, ("roles",), entities.subject, _NO_CONTEXT, now):
-        return (), cause
-    return view_of(entities, Entity.SUBJECT).__dict__["roles"], None
-
-
-def _unfit(
-    request: Request, entities: Entities, plan: Plan, policy: PolicySnapshot, context: View, now: float
-) -> Cause | None:
-    for entity, names in plan.needs:
-        if cause := problem_with(entity, names, entities.of(entity), context, now):
+def _unfit(entities: Entities, plan: Plan, context: View, now: float) -> Cause | None:
+    """Find the first attribute that a candidate rule reads and that is not fit to decide."""
+    for entity, names, position in plan.needs:
+        if entity is Entity.CONTEXT:
+            if unset := [name for name in names if name not in context.__dict__]:
+                return Cause(Reason.ATTRIBUTE_INVALID, f"context.{unset[0]}")
+            continue
+        record = entities[position]
+        # A sound record has every attribute of its schema, and the attribute source reads by the revision's own.
+        if record is not None and record.sound_from <= now < record.sound_until:
+            continue
+        if cause := problem_with(entity, names, record, now):
             return cause
-    return _unbound(request, entities, policy, now)
+    return None
 
 
 def _unbound(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Cause | None:
     """Refuse a session that belongs to another subject or device than the request's."""
     if not request.session:
         return None
-    ids = {Entity.SUBJECT: request.subject.id, Entity.DEVICE: request.device}
     for name, entity in policy.schema.bindings.items():
-        if cause := problem_with(Entity.SESSION, (name,), entities.session, _NO_CONTEXT, now):
+        if cause := problem_with(Entity.SESSION, (name,), entities.session, now):
             return cause
-        if getattr(view_of(entities, Entity.SESSION), name) != ids[entity]:
+        owner = request.subject.id if entity is Entity.SUBJECT else request.device
+        if view_of(entities, Entity.SESSION).__dict__[name] != owner:
             return Cause(Reason.SESSION_MISMATCH, f"session.{name}")
     return None
 
 
 def _matches(
     roles: tuple[str, ...], request: Request, entities: Entities, policy: PolicySnapshot, context: View
-) -> Iterable[Rule]:
-    subject = view_of(entities, Entity.SUBJECT)
-    device = view_of(entities, Entity.DEVICE)
-    session = view_of(entities, Entity.SESSION)
-    resource = resource_view(entities, request.resource)
-    indexes: set[int] = set()
-    for role in roles:
-        indexes.update(policy.matcher(role, request.action, subject, device, session, resource, context))
-    return [policy.rules[index] for index in sorted(indexes)]
+) -> list[Rule]:
+    subject, device, session, resource = entities
+    views = (
+        subject.view if subject else _NOTHING,
+        device.view if device else _NOTHING,
+        session.view if session else _NOTHING,
+        resource.view if resource else resource_view(entities, request.resource),
+        context,
+    )
+    found = [policy.matcher(role, request.action, *views) for role in roles]
+    indexes: Iterable[int] = found[0] if len(found) == 1 else sorted(set().union(*found))
+    return [policy.rules[index] for index in indexes]
 
 
-def _combine(matches: Iterable[Rule], request: Request, policy: PolicySnapshot) -> Decision:
+class _Verdict(NamedTuple):
+    effect: Effect
+    causes: tuple[Cause, ...]
+    rules: tuple[str, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+
+
+_NOTHING_PERMITS: Final = _Verdict(Effect.DENY, (Cause(Reason.NO_MATCHING_PERMIT),))
+
+
+def _combine(matches: list[Rule], supported: frozenset[str], policy: PolicySnapshot) -> _Verdict:
     denies = [rule for rule in matches if rule.effect is not Effect.ALLOW]
     if denies:
-        causes = tuple(Cause(Reason.DENIED_BY_RULE, rule.id) for rule in denies)
-        return Decision(Effect.DENY, causes, _ids(denies), _obligations(denies, policy), policy.revision)
-    permits = [rule for rule in matches if rule.effect is Effect.ALLOW]
-    if not permits:
-        return Decision(Effect.DENY, (Cause(Reason.NO_MATCHING_PERMIT),), revision=policy.revision)
-    return _permit(permits, request, policy)
+        ids = tuple([rule.id for rule in denies])
+        causes = tuple([Cause(Reason.DENIED_BY_RULE, name) for name in ids])
+        return _Verdict(Effect.DENY, causes, ids, _obligations(denies, policy))
+    return _permit(matches, supported, policy) if matches else _NOTHING_PERMITS
 
 
-def _permit(permits: list[Rule], request: Request, policy: PolicySnapshot) -> Decision:
+def _permit(permits: list[Rule], supported: frozenset[str], policy: PolicySnapshot) -> _Verdict:
     """Let the permit that obliges least determine the answer.
 
     Each permit stands alone: it grants the access on its own terms. So an enforcement point's lack of a capability,
     or the loss of a role, can only take permits away, and never turns a deny into an allow.
     """
-    supported = request.context.supported_obligations
     offers = [(rule, _obligations([rule], policy)) for rule in permits]
-    feasible = [offer for offer in offers if all(not o.mandatory or o.type in supported for o in offer[1])]
+    feasible = [offer for offer in offers if not _lacking(offer[1], supported)]
     if not feasible:
-        missing = sorted({o.type for _, owed in offers for o in owed if o.mandatory and o.type not in supported})
+        missing = sorted({name for _, owed in offers for name in _lacking(owed, supported)})
         causes = tuple(Cause(Reason.OBLIGATION_UNSUPPORTED, name) for name in missing)
-        return Decision(Effect.DENY, causes, _ids(permits), revision=policy.revision)
-    rule, owed = min(feasible, key=lambda offer: (sum(o.mandatory for o in offer[1]), offer[0].index))
-    return Decision(Effect.ALLOW, (Cause(Reason.PERMITTED, rule.id),), (rule.id,), owed, policy.revision)
+        return _Verdict(Effect.DENY, causes, tuple(rule.id for rule in permits))
+    rule, owed = feasible[0]
+    if len(feasible) > 1:
+        rule, owed = min(feasible, key=lambda offer: (sum(o.mandatory for o in offer[1]), offer[0].index))
+    return _Verdict(Effect.ALLOW, (Cause(Reason.PERMITTED, rule.id),), (rule.id,), owed)
+
+
+def _lacking(owed: tuple[Obligation, ...], supported: frozenset[str]) -> list[str]:
+    return [obligation.type for obligation in owed if obligation.mandatory and obligation.type not in supported]
 
 
 def _obligations(rules: Iterable[Rule], policy: PolicySnapshot) -> tuple[Obligation, ...]:
-    names = dict.fromkeys(name for rule in rules for name in rule.obligations)
-    return tuple(policy.obligations[name] for name in names)
+    names = dict.fromkeys([name for rule in rules for name in rule.obligations])
+    return tuple([policy.obligations[name] for name in names])
 
 
-def _ids(rules: Iterable[Rule]) -> tuple[str, ...]:
-    return tuple(rule.id for rule in rules)
-
-
-def _dated(decision: Decision, entities: Entities, plan: Plan, policy: PolicySnapshot, now: float) -> Decision:
-    uses = entities.uses(entity for entity, _ in plan.needs)
-    until = reliable_until(decision, entities, plan, policy.schema, now)
-    return replace(decision, attributes=uses, valid_until=until)
+def _uses(entities: Entities, plan: Plan) -> tuple[AttributeUse, ...]:
+    known = [(need.entity, entities[need.position]) for need in plan.needs if need.entity is not Entity.CONTEXT]
+    return tuple([AttributeUse(entity, record.version, record.issued_at) for entity, record in known if record])
 
 
 def _steppable(decision: Decision) -> bool:

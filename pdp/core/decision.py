@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pdp.core.reasons import FAULTS, Cause
 
@@ -56,8 +57,7 @@ class StepUp:
     max_age: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeUse:
+class AttributeUse(NamedTuple):
     """Which record of an entity's attributes a decision rests on.
 
     Attributes:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
 
-from pdp.core.decision import AttributeUse, Entity
+from pdp.core.decision import Entity
 from pdp.core.reasons import Cause, Reason
 from pdp.core.record import Record, View
 from pdp.core.request import Context, EntityRef, Request
 from pdp.core.schema import Schema
 
 _NOTHING: Final = View({})
+_POSITIONS: Final = {entity: position for position, entity in enumerate(Entity)}
 _UNKNOWN: Final = {
     Entity.SUBJECT: Reason.SUBJECT_UNKNOWN,
     Entity.DEVICE: Reason.DEVICE_UNKNOWN,
     Entity.SESSION: Reason.SESSION_UNKNOWN,
     Entity.RESOURCE: Reason.RESOURCE_UNKNOWN,
-    Entity.CONTEXT: Reason.ATTRIBUTE_MISSING,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entities:
-    """Attribute records of a request's parties; None where nothing is known or none was named."""
+class Entities(NamedTuple):
+    """Attribute records of a request's parties, in ``Entity``'s order; None where nothing is known or none named."""
 
     subject: Record | None = None
     device: Record | None = None
@@ -33,7 +32,7 @@ class Entities:
 
     def of(self, entity: Entity) -> Record | None:
         """Give one party's record; for the context, None."""
-        return None if entity is Entity.CONTEXT else getattr(self, entity.value)
+        return None if entity is Entity.CONTEXT else self[_POSITIONS[entity]]
 
     def with_session(self, values: Mapping[str, object]) -> Entities:
         """Give the same with some values of a known session changed: a session as it might be."""
@@ -42,12 +41,7 @@ class Entities:
         usable = {name: reason for name, reason in self.session.problems.items() if name not in values}
         until = {name: time for name, time in self.session.usable_until.items() if name not in values}
         view = self.session.view.replaced(values)
-        return replace(self, session=replace(self.session, view=view, problems=usable, usable_until=until))
-
-    def uses(self, entities: Iterator[Entity]) -> tuple[AttributeUse, ...]:
-        """Say which records stand behind a decision that read these entities."""
-        known = ((entity, self.of(entity)) for entity in entities)
-        return tuple(AttributeUse(entity, record.version, record.issued_at) for entity, record in known if record)
+        return self._replace(session=replace(self.session, view=view, problems=usable, usable_until=until))
 
 
 def refs(request: Request) -> tuple[tuple[Entity, EntityRef], ...]:
@@ -73,27 +67,21 @@ def resource_view(entities: Entities, ref: EntityRef) -> View:
 
 def context_view(context: Context, schema: Schema, now: float) -> View:
     """Make the context readable by conditions. A stated value that the schema does not know is not set."""
-    stated = {"purpose": context.purpose, "channel": context.channel, "network": context.network}
-    declared = schema.attributes_of(Entity.CONTEXT)
+    declared = schema.entities[Entity.CONTEXT]
     values: dict[str, object] = {"time": int(now), "emergency": context.emergency}
-    for name, value in stated.items():
+    for name, value in (("purpose", context.purpose), ("channel", context.channel), ("network", context.network)):
         attribute = declared.get(name)
-        if value and attribute and value in attribute.values:
+        if attribute is None:
+            continue
+        if value in attribute.values:
             values[name] = value
-        elif not value and attribute and attribute.default is not None:
+        elif not value and attribute.default is not None:
             values[name] = attribute.default
     return View(values)
 
 
-def problem_with(
-    entity: Entity, names: tuple[str, ...], record: Record | None, context: View, now: float
-) -> Cause | None:
-    """Say why an entity's needed attributes cannot decide, or None where they can."""
-    if entity is Entity.CONTEXT:
-        for name in names:
-            if name not in context.__dict__:
-                return Cause(Reason.ATTRIBUTE_INVALID, f"context.{name}")
-        return None
+def problem_with(entity: Entity, names: tuple[str, ...], record: Record | None, now: float) -> Cause | None:
+    """Say why a party's needed attributes cannot decide, or None where they can."""
     if record is None:
         return Cause(_UNKNOWN[entity])
     for name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pdp.core.condition import Node
 from pdp.core.condition.nodes import refs
@@ -16,6 +16,7 @@ from pdp.core.turning import TurningPoint, turning_points
 
 WILDCARD: Final = "*"
 _PLAN_LIMIT: Final = 4096
+_IDENTITY: Final = ("id", "type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,14 @@ class Hierarchy:
     resources: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
+class Need(NamedTuple):
+    """Attributes of one entity that must be usable; ``position`` is the entity's in ``Entities``."""
+
+    entity: Entity
+    names: tuple[str, ...]
+    position: int
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a decision for given roles, action and resource type must look at.
@@ -92,7 +101,7 @@ class Plan:
     """
 
     rules: tuple[Rule, ...]
-    needs: tuple[tuple[Entity, tuple[str, ...]], ...]
+    needs: tuple[Need, ...]
     turning_points: tuple[TurningPoint, ...]
 
 
@@ -139,8 +148,8 @@ class PolicySnapshot:
         )
         read = frozenset().union(*(refs(rule.condition) for rule in rules))
         needs = tuple(
-            (entity, tuple(sorted(name for owner, name in read if owner is entity and name not in ("id", "type"))))
-            for entity in Entity
+            Need(entity, tuple(sorted(name for owner, name in read if owner is entity and name not in _IDENTITY)), at)
+            for at, entity in enumerate(Entity)
             if any(owner is entity for owner, _ in read)
         )
         points = frozenset().union(*(turning_points(rule.condition) for rule in rules))

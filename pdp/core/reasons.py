@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Reason(enum.StrEnum):
@@ -48,8 +47,7 @@ FAULTS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """A reason and what it is about: a rule id, or an attribute path such as ``device.compliant``; never a value."""
 
     code: Reason

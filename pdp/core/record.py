@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pdp.core.reasons import Reason
@@ -58,8 +58,11 @@ class Record:
         issued_at: seconds since the epoch.
         view: the usable values.
         problems: names of unusable attributes, each with the reason.
-        usable_from: for attributes with an age limit, the earliest time they may decide.
-        usable_until: the same, the latest; both in seconds since the epoch.
+        usable_from: for usable attributes, the earliest time they may decide.
+        usable_until: for those with an age limit, the latest; both in seconds since the epoch.
+        sound_from: with ``sound_until``, the half-open span of time in which every declared attribute is usable;
+            empty where there is a problem.
+        sound_until: see ``sound_from``.
     """
 
     ref: EntityRef
@@ -69,6 +72,14 @@ class Record:
     problems: Mapping[str, Reason]
     usable_from: Mapping[str, float]
     usable_until: Mapping[str, float]
+    sound_from: float = field(init=False)
+    sound_until: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out the sound span once, so that a decision compares two numbers and not every attribute."""
+        object.__setattr__(self, "sound_from", max(self.usable_from.values(), default=-math.inf))
+        last = -math.inf if self.problems else min(self.usable_until.values(), default=math.inf)
+        object.__setattr__(self, "sound_until", last)
 
 
 def parse_record(

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Final
 
-from pdp.core.decision import Decision
+from pdp.core.decision import Effect, Entity
 from pdp.core.entities import Entities
 from pdp.core.policy import Plan
-from pdp.core.reasons import Reason
 from pdp.core.schema import Schema
 
+_CONTEXT: Final = Entity.CONTEXT
 
-def reliable_until(decision: Decision, entities: Entities, plan: Plan, schema: Schema, now: float) -> float:
-    """Give the time, in seconds since the epoch, at which the decision must be asked for anew.
+
+def reliable_until(effect: Effect, entities: Entities, plan: Plan, schema: Schema, now: float) -> float:
+    """Give the time, in seconds since the epoch, at which a decision by rules must be asked for anew.
 
     It is the earliest of the schema's cap for the effect, the age limit of every attribute that was read, and every
     moment at which a comparison with the present time changes.
     """
-    cap = schema.allow_lifetime if decision.allowed else schema.deny_lifetime
-    if any(cause.code not in _LASTING for cause in decision.causes):
-        return now
-    return min((now + cap, *_age_limits(entities, plan, now), *_turning_times(entities, plan, now)))
+    until = now + (schema.allow_lifetime if effect is Effect.ALLOW else schema.deny_lifetime)
+    return _turning(entities, plan, now, _aging(entities, plan, until))
 
 
-_LASTING = frozenset(
-    {Reason.PERMITTED, Reason.NO_MATCHING_PERMIT, Reason.DENIED_BY_RULE, Reason.OBLIGATION_UNSUPPORTED}
-)
+def _aging(entities: Entities, plan: Plan, until: float) -> float:
+    if entities.subject is not None:
+        until = min(until, entities.subject.usable_until.get("roles", until))
+    for entity, names, position in plan.needs:
+        record = None if entity is _CONTEXT else entities[position]
+        if record is not None and record.sound_until < until:
+            limits = record.usable_until
+            until = min([until, *[limits[name] for name in names if name in limits]])
+    return until
 
 
-def _age_limits(entities: Entities, plan: Plan, now: float) -> Iterator[float]:
-    roles = entities.subject.usable_until.get("roles") if entities.subject else None
-    if roles is not None and roles > now:
-        yield roles
-    for entity, names in plan.needs:
+def _turning(entities: Entities, plan: Plan, now: float, until: float) -> float:
+    for entity, name, offset in plan.turning_points:
         record = entities.of(entity)
-        if record is not None:
-            yield from (record.usable_until[name] for name in names if name in record.usable_until)
-
-
-def _turning_times(entities: Entities, plan: Plan, now: float) -> Iterator[float]:
-    for point in plan.turning_points:
-        record = entities.of(point.entity)
-        held = record.view.__dict__.get(point.name) if record else None
-        # Conditions see whole seconds, so a comparison may change at the moment itself or one second past it.
-        if held is not None and (moment := held + point.offset) + 1 > now:
-            yield max(now, moment)
+        held = record.view.__dict__.get(name) if record else None
+        # Conditions see whole seconds, so a comparison may change at the moment itself or up to one second past it.
+        if held is not None and now < held + offset + 1 and held + offset < until:
+            until = max(now, held + offset)
+    return until

@@ -1,0 +1,1 @@
+"""Generated from proto/pdp/extauthz. Only pdp.api imports it."""

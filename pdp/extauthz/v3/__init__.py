@@ -1,0 +1,1 @@
+"""Generated: the messages of Envoy's external authorization service, version 3."""

@@ -1,23 +1,49 @@
 # The few commands. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --all-extras pyproject.toml
 
-.PHONY: help venv lock
+.PHONY: help venv run test lint format proto lock bench bench-engine fuzz-engine soak clean
+
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}'
 
 venv: $(VENV)/.installed ## create .venv with locked, hash-checked dependencies
-$(VENV)/.installed: requirements-dev.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 on PATH (set PYTHON=/path/to/python)"; exit 1; }
+$(VENV)/.installed: requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 on PATH; say make PYTHON=/path/to/python"; exit 1; }
 	@echo "creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
 	@touch $@
 
+run: venv ## serve the sample policy on 127.0.0.1:50051 (gRPC) and :8181 (HTTP), with an embedded Redis
+	@$(BIN)/pdp serve --sample
+
+test: venv ## unit, property, contract and end-to-end tests on real parts
+	@$(BIN)/pytest -n 2 -q
+
+lint: venv ## style, types, import contracts, generated code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@PATH="$(BIN):$$PATH" proto/generate.sh --check
+
+format: venv ## rewrite the sources in the project's style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+proto: venv ## generate Python from proto/
+	@PATH="$(BIN):$$PATH" proto/generate.sh
+
 lock: ## resolve the dependencies anew (needs uv)
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras pyproject.toml -o requirements.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras --group dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) -o requirements.lock
+	@$(LOCK) --group dev -o requirements-dev.lock
+
+clean: ## remove what the other commands made
+	@rm -rf $(VENV) build var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

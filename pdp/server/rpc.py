@@ -146,6 +146,8 @@ class Limits:
             most either gets.
         connection_age: seconds after which a connection is asked to reconnect, and the most a stream gets.
         drain: seconds in-flight calls get to finish on a stop.
+        connections: connections at once to one process; on Envoy.
+        requests_per_second: requests each second on one connection; on Envoy.
     """
 
     message_bytes: int = 1 << 20
@@ -155,6 +157,8 @@ class Limits:
     default_deadline: float = 2.0
     connection_age: float = 1800.0
     drain: float = 10.0
+    connections: int = 10_000
+    requests_per_second: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,6 @@ class AsgiApp:
             path, method = self._rpc.get(scope["raw_path"], _UNKNOWN)
             if method is None:
                 await refuse(send, _UNKNOWN_METHOD)
-            elif self.calls.draining:
-                await refuse(send, guard.DRAINING)
             elif len(self.calls) > self._limits.concurrent_calls:
                 await refuse(send, guard.SHED)
             elif isinstance(method, Unary):

@@ -10,7 +10,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pdp.server import guard
+
+if TYPE_CHECKING:
+    from pdp.server.rpc import RpcError
 
 TICK = 0.01
 """Seconds between sweeps: how late a deadline may be enforced."""
@@ -21,9 +26,13 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Active:
-    """A call in flight. ``expired`` and ``gone`` say why its task was cancelled, if it was."""
+    """A call in flight.
 
-    __slots__ = ("deadline", "expired", "gone", "next_probe", "probe", "receive", "since", "task")
+    ``verdict`` or ``gone`` say why its task was cancelled, if we did: the status to answer, or that there is no
+    one left to answer. ``late`` is the verdict when the deadline passes.
+    """
+
+    __slots__ = ("deadline", "gone", "late", "next_probe", "probe", "receive", "since", "task", "verdict")
 
     def __init__(self, task: asyncio.Task[None], receive: Receive, since: float) -> None:
         self.task = task
@@ -32,7 +41,8 @@ class Active:
         self.deadline = math.inf
         self.next_probe = math.inf
         self.probe: asyncio.Future[dict[str, Any]] | None = None
-        self.expired = False
+        self.late = guard.DEADLINE_EXCEEDED
+        self.verdict: RpcError | None = None
         self.gone = False
 
     def watch_caller(self) -> None:
@@ -44,6 +54,12 @@ class Active:
         self.gone = True
         self.task.cancel()
 
+    def end(self, verdict: RpcError) -> None:
+        """Cancel the call; its answer is ``verdict``."""
+        self.deadline = math.inf
+        self.verdict = verdict
+        self.task.cancel()
+
     def settle(self) -> None:
         """The outcome is known: from here on nothing cancels the call."""
         self.deadline = self.next_probe = math.inf
@@ -52,14 +68,13 @@ class Active:
 
 
 class Calls:
-    """The calls in flight. ``draining`` refuses new ones."""
+    """The calls in flight."""
 
     def __init__(self) -> None:
         self._active: set[Active] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self.draining = False
 
     def __len__(self) -> int:
         return len(self._active)
@@ -80,18 +95,28 @@ class Calls:
         """Remove a call that is over."""
         self._active.discard(call)
 
-    async def drained(self) -> None:
-        """Return when no call is in flight, within ``TICK``."""
-        await self._idle.wait()
+    async def finish(self, patience: float) -> None:
+        """Return when no call is in flight.
+
+        Calls get half of ``patience`` seconds to end by themselves; then they are ended with UNAVAILABLE, which
+        tells a stream's caller to open a new one elsewhere.
+        """
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(patience / 2):
+                    await self._idle.wait()
+            except TimeoutError:
+                for call in self._active:
+                    call.end(guard.DRAINING)
+            else:
+                return
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for call in self._active:
             if now >= call.deadline:
-                call.deadline = math.inf
-                call.expired = True
-                call.task.cancel()
+                call.end(call.late)
             elif now >= call.next_probe:
                 call.next_probe = now + PROBE
                 self._probe(call)

@@ -56,10 +56,10 @@ async def serve_http(
     except asyncio.CancelledError:
         if active.gone:
             return
-        if not active.expired:
+        if active.verdict is None:
             raise
         active.task.uncancel()
-        response = error_response(guard.DEADLINE_EXCEEDED)
+        response = error_response(active.verdict)
     except Exception as error:  # noqa: BLE001 - the outermost guard
         response = error_response(guard.to_status(error, scope["path"]))
     active.settle()

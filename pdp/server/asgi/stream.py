@@ -154,10 +154,10 @@ async def serve_stream(
     except asyncio.CancelledError:
         if active.gone:
             return
-        if not active.expired:
+        if active.verdict is None:
             raise
         active.task.uncancel()
-        status = guard.DEADLINE_EXCEEDED if metadata.raw.get(b"grpc-timeout") else guard.STREAM_AGE
+        status = active.verdict
     active.settle()
     await answers.close(status)
 
@@ -174,6 +174,8 @@ async def _run(
     pump = writer = None
     try:
         active.deadline = active.since + metadata.budget(limits.connection_age)
+        if b"grpc-timeout" not in metadata.raw:
+            active.late = guard.STREAM_AGE
         requests = Requests(wire.Deframer(limits.message_bytes, metadata.encoding), active)
         loop = active.task.get_loop()
         pump = loop.create_task(requests.pump())

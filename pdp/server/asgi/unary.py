@@ -29,10 +29,10 @@ async def serve_unary(
     except asyncio.CancelledError:
         if active.gone:
             return
-        if not active.expired:
+        if active.verdict is None:
             raise
         active.task.uncancel()
-        await refuse(send, guard.DEADLINE_EXCEEDED)
+        await refuse(send, active.verdict)
     except Exception as error:  # noqa: BLE001 - the outermost guard
         active.settle()
         await refuse(send, guard.to_status(error, path))

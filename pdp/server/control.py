@@ -1,0 +1,49 @@
+"""The line between supervisor and worker: a socket pair that outlives neither.
+
+The supervisor sends the settings as the first line and may send ``drain``; the worker says ``ready``. When the
+supervisor is gone, however it went, the worker reads the end of the line and drains: no worker is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+from pdp.server.application import ServerSettings
+
+VARIABLE = "PDP_CONTROL_FD"
+"""The environment variable that tells a worker its end's file descriptor."""
+
+READY = b"ready\n"
+DRAIN = b"drain\n"
+
+
+class WorkerEnd:
+    """A worker's end of the line.
+
+    Raises:
+        KeyError: the process was not started by a supervisor.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(fileno=int(os.environ[VARIABLE]))
+
+    def settings(self) -> ServerSettings:
+        """The first line, awaited without an event loop. Call once."""
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            chunk = self._socket.recv(1)
+            if not chunk:
+                raise EOFError("the supervisor is gone")
+            line += chunk
+        return ServerSettings.from_json(line.decode())
+
+    def ready(self) -> None:
+        """Tell the supervisor that calls are served."""
+        self._socket.sendall(READY)
+
+    async def asked_to_stop(self) -> None:
+        """Return when the supervisor asks for a drain, or is gone."""
+        reader, _writer = await asyncio.open_connection(sock=self._socket)
+        await reader.readline()

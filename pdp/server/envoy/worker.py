@@ -1,0 +1,111 @@
+"""The ASGI application that Envoy loads: one worker's life in the lifespan protocol.
+
+Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html. Envoy runs lifespan to its start before it
+listens, and to its end when it exits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdp.server.application import load_factory
+from pdp.server.asgi import AsgiApp
+from pdp.server.certificates import Certificates
+from pdp.server.control import WorkerEnd
+from pdp.server.envoy import config
+from pdp.server.envoy.admin import Admin
+from pdp.server.envoy.process import DIRECTORY_VARIABLE, DRAIN_SECONDS
+
+if TYPE_CHECKING:
+    from pdp.server.application import Application, ServerSettings
+    from pdp.server.asgi.events import Receive, Scope, Send
+
+_CERTIFICATE_CHECK = 1.0
+"""Seconds between looks at the certificate files."""
+
+
+class Worker:
+    """One application served inside Envoy."""
+
+    def __init__(self) -> None:
+        self._asgi: AsgiApp | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or live through the lifespan."""
+        if self._asgi is not None:
+            await self._asgi(scope, receive, send)
+        else:
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        control = WorkerEnd()
+        settings = control.settings()
+        application = await load_factory(settings.factory)(settings.settings)
+        try:
+            await application.start()
+        except BaseException:
+            await application.stop()
+            raise
+        self._serve(application, settings, control)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for task in self._tasks:
+            task.cancel()
+        await application.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _serve(self, application: Application, settings: ServerSettings, control: WorkerEnd) -> None:
+        mutual = settings.tls is not None and settings.tls.client_ca is not None
+        asgi = self._asgi = AsgiApp(application.routes, settings.limits, trust_xfcc=mutual)
+        directory = Path(os.environ[DIRECTORY_VARIABLE])
+        admin = Admin(config.admin_socket(directory))
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(_run(application, asgi, settings, control, admin)))
+        if settings.tls is not None:
+            certificates = Certificates(settings.tls)
+            self._tasks.append(loop.create_task(_watch(certificates, config.watched(directory))))
+
+
+async def _run(
+    application: Application, asgi: AsgiApp, settings: ServerSettings, control: WorkerEnd, admin: Admin
+) -> None:
+    """Report ready once Envoy listens; drain and end Envoy when asked to, or when the supervisor is gone."""
+    stop = asyncio.create_task(control.asked_to_stop())
+    try:
+        await admin.until_listening()
+        control.ready()
+        await stop
+    finally:
+        stop.cancel()
+    application.drain()
+    with contextlib.suppress(OSError):
+        await admin.drain_listeners()
+    await asyncio.sleep(DRAIN_SECONDS)
+    await asgi.calls.finish(settings.limits.drain)
+    await admin.until_idle(settings.limits.drain)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _watch(certificates: Certificates, watched: Path) -> None:
+    """Make Envoy read the certificate files again when they have changed and fit together."""
+    while True:
+        await asyncio.sleep(_CERTIFICATE_CHECK)
+        if certificates.changed():
+            fresh = watched.parent / "changed"
+            fresh.touch()
+            fresh.rename(watched / "changed")
+
+
+# The server that loads us puts the working directory first on the module path.
+while "." in sys.path:
+    sys.path.remove(".")
+
+app = Worker()

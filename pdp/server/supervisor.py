@@ -1,0 +1,223 @@
+"""Worker processes behind one port: started, watched, restarted, drained.
+
+Workers are spawned, never forked (gRPC does not survive a fork), and bind the port themselves with SO_REUSEPORT,
+so that a worker's death costs its own connections only. A worker's metrics live in files of prometheus_client's
+multiprocess mode, which any worker can add up, and which outlast a crash: a counter never goes backwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdp.server import control
+from pdp.server.application import Address, ServerSettings
+from pdp.server.envoy import process as envoy_process
+from pdp.server.http_server import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+_START_SECONDS = 60.0
+_BACKOFF = (0.1, 0.5, 2.0, 5.0, 10.0)
+"""Seconds before a restart, by how many came in a row; a worker that lived ``_STABLE`` seconds starts anew."""
+_STABLE = 60.0
+_KILL_AFTER = 5.0
+"""Seconds beyond the drain after which a worker is killed."""
+
+
+class Transport(enum.StrEnum):
+    """What serves in a worker process."""
+
+    ENVOY = "envoy"
+    GRPCIO = "grpcio"
+
+
+class StartError(RuntimeError):
+    """A worker ended before it served."""
+
+
+class Supervisor:
+    """Runs workers until told to stop.
+
+    Args:
+        transport: what serves in each worker.
+        settings: what each worker serves. Port 0 is chosen once, for all.
+        workers: how many.
+
+    Raises:
+        OSError: an address cannot be bound.
+        RuntimeError: the transport cannot run here.
+    """
+
+    def __init__(self, transport: Transport, settings: ServerSettings, workers: int = 1) -> None:
+        if transport is Transport.ENVOY and (reason := envoy_process.unavailable()):
+            raise RuntimeError(f"cannot serve by envoy: {reason}; serve by grpcio")
+        self._reserved = [bind(address) for address in (settings.listen, settings.http) if address]
+        ports = [reserved.getsockname()[1] for reserved in self._reserved]
+        self.settings = replace(
+            settings,
+            listen=Address(settings.listen.host, ports[0]),
+            http=Address(settings.http.host, ports[1]) if settings.http else None,
+        )
+        self._directory = Path(tempfile.mkdtemp(prefix="pdp-"))
+        self._environment = _metrics_environment(self._directory) if workers > 1 else {}
+        self._workers = [
+            Worker(transport, self.settings, self._directory / f"worker-{index}", self._environment)
+            for index in range(workers)
+        ]
+        self._stopping = asyncio.Event()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers that run."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    def stop(self) -> None:
+        """Ask all workers to drain and end; ``run`` returns when they have."""
+        self._stopping.set()
+
+    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Start the workers, keep them running, return after ``stop``, SIGTERM or SIGINT.
+
+        Args:
+            on_ready: called once, when all workers serve.
+
+        Raises:
+            StartError: a worker ended before it first served. All workers are stopped.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            await asyncio.gather(*(worker.start() for worker in self._workers))
+            if on_ready is not None:
+                on_ready()
+            keepers = [asyncio.create_task(worker.keep()) for worker in self._workers]
+            await self._stopping.wait()
+            for keeper in keepers:
+                keeper.cancel()
+        finally:
+            await asyncio.gather(*(worker.drain() for worker in self._workers))
+            for reserved in self._reserved:
+                reserved.close()
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class Worker:
+    """One worker process, and its successors after a crash."""
+
+    def __init__(
+        self, transport: Transport, settings: ServerSettings, directory: Path, environment: dict[str, str]
+    ) -> None:
+        self._transport = transport
+        self._settings = settings
+        self._directory = directory
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+        self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process else None
+
+    async def start(self) -> None:
+        """Spawn the process and wait until it serves.
+
+        Raises:
+            StartError: it ended, or did not serve in time.
+        """
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.mkdir(mode=0o700)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(),
+                env={**os.environ, **self._variables(), control.VARIABLE: str(theirs.fileno())},
+                pass_fds=[theirs.fileno()],
+            )
+        reader, writer = self._line = await asyncio.open_connection(sock=ours)
+        writer.write(self._settings.to_json().encode() + b"\n")
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                line = await reader.readline()
+        except TimeoutError:
+            line = b""
+        if line != control.READY:
+            raise StartError("a worker ended before it served; its output says why")
+
+    async def keep(self) -> None:
+        """Restart the process whenever it ends, ever later if it does not last."""
+        failures = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            code = await self._end()
+            if asyncio.get_running_loop().time() - began > _STABLE:
+                failures = 0
+            pause = _BACKOFF[min(failures, len(_BACKOFF) - 1)]
+            failures += 1
+            _log.error("a worker ended with code %s; restarting in %.1f s", code, pause)
+            await asyncio.sleep(pause)
+            with contextlib.suppress(StartError):
+                await self.start()
+
+    async def drain(self) -> None:
+        """Let calls in flight finish, then end the process; kill it if it does not end in time."""
+        if self._process is None or self._line is None:
+            return
+        with contextlib.suppress(ConnectionError):
+            self._line[1].write(control.DRAIN)
+        try:
+            async with asyncio.timeout(2 * self._settings.limits.drain + _KILL_AFTER):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+        await self._end()
+
+    async def _end(self) -> int:
+        """The exit code, once the process has ended."""
+        if self._process is None or self._line is None:
+            return 0
+        code = await self._process.wait()
+        self._line[1].close()
+        _forget_gauges(self._environment, self._process.pid)
+        return code
+
+    def _command(self) -> list[str]:
+        if self._transport is Transport.ENVOY:
+            return envoy_process.command(self._settings, self._directory)
+        return [sys.executable, "-m", "pdp.server.grpcio_worker"]
+
+    def _variables(self) -> dict[str, str]:
+        if self._transport is Transport.ENVOY:
+            return {**self._environment, **envoy_process.environment(self._directory)}
+        return self._environment
+
+
+def _metrics_environment(directory: Path) -> dict[str, str]:
+    metrics = directory / "metrics"
+    metrics.mkdir()
+    return {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+
+
+def _forget_gauges(environment: dict[str, str], pid: int) -> None:
+    """A dead worker's live gauges say nothing any more; its counters go on counting."""
+    metrics = environment.get("PROMETHEUS_MULTIPROC_DIR")
+    if metrics is not None:
+        for file in Path(metrics).glob(f"gauge_live*_{pid}.db"):
+            file.unlink(missing_ok=True)

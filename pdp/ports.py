@@ -7,8 +7,7 @@ passed. Adapters are called from one event loop.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pdp.core.decision import Decision, Entity
 from pdp.core.entities import Entities
@@ -20,8 +19,7 @@ from pdp.core.trace import TraceParent
 Refs = Sequence[tuple[Entity, EntityRef]]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks, and under which trace.
 
     Attributes:
@@ -37,8 +35,7 @@ class Caller:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A decision as it is given out and put on record.
 
     Attributes:

@@ -157,4 +157,4 @@ class PolicyDecisionPoint:
 
     def _withheld(self, answer: Answer) -> Answer:
         cause = Cause(Reason.AUDIT_UNAVAILABLE)
-        return replace(answer, decision=refuse(answer.decision.revision, answer.time, cause))
+        return answer._replace(decision=refuse(answer.decision.revision, answer.time, cause))

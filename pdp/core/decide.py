@@ -8,12 +8,12 @@ match is a deny; what an enforcement point cannot carry out is a deny.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Final
 
-from pdp.core.decision import AttributeUse, Decision, Effect, Entity, Obligation
+from pdp.core.decision import DENY, SESSION, SUBJECT, AttributeUse, Decision
 from pdp.core.entities import Entities, context_view, problem_with, resource_view, view_of
-from pdp.core.policy import MatchError, Plan, PolicySnapshot, Rule
+from pdp.core.policy import MatchError, Offer, Plan, PolicySnapshot, Verdict
 from pdp.core.reasons import Cause, Reason
 from pdp.core.record import View
 from pdp.core.request import Request
@@ -22,6 +22,8 @@ from pdp.core.validity import reliable_until
 
 _ROLES: Final = ("roles",)
 _NOTHING: Final = View({})
+_NOTHING_PERMITS: Final = Verdict(DENY, (Cause(Reason.NO_MATCHING_PERMIT),))
+_BURDEN: Final = attrgetter("burden", "index")
 
 
 def decide(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Decision:
@@ -43,31 +45,31 @@ def decide(request: Request, entities: Entities, policy: PolicySnapshot, now: fl
     if step_up is None:
         return decision
     causes = (Cause(Reason.STEP_UP_REQUIRED), *decision.causes)
-    return replace(decision, causes=causes, step_up=step_up)
+    return decision._replace(causes=causes, step_up=step_up)
 
 
 def judge(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Decision:
     """Answer as ``decide`` does, without looking for a step-up."""
-    if cause := _unknown_name(request, policy) or problem_with(Entity.SUBJECT, _ROLES, entities.subject, now):
+    if cause := _unknown_name(request, policy) or problem_with(SUBJECT, _ROLES, entities.subject, now):
         return refuse(policy.revision, now, cause)
-    roles = view_of(entities, Entity.SUBJECT).__dict__["roles"]
+    roles = view_of(entities, SUBJECT).__dict__["roles"]
     plan = policy.plan(roles, request.action, request.resource.type)
     context = context_view(request.context, policy.schema, now)
     if cause := _unfit(entities, plan, context, now) or _unbound(request, entities, policy, now):
-        return Decision(Effect.DENY, (cause,), (), (), policy.revision, _uses(entities, plan), now)
+        return Decision(DENY, (cause,), (), (), policy.revision, _uses(entities, plan), now)
     try:
         matches = _matches(roles, request, entities, policy, context)
     except MatchError as error:
         causes = tuple(Cause(Reason.CONDITION_ERROR, policy.rules[index].id) for index in error.rules)
         return refuse(policy.revision, now, *(causes or (Cause(Reason.CONDITION_ERROR),)))
-    verdict = _combine(matches, request.context.supported_obligations, policy)
+    verdict = _combine(matches, request.context.supported_obligations)
     until = reliable_until(verdict.effect, entities, plan, policy.schema, now)
     return Decision(*verdict, policy.revision, _uses(entities, plan), until)
 
 
 def refuse(revision: str, now: float, *causes: Cause) -> Decision:
     """Make a deny that no rule determined and that may not be reused."""
-    return Decision(Effect.DENY, causes, revision=revision, valid_until=now)
+    return Decision(DENY, causes, revision=revision, valid_until=now)
 
 
 def _unknown_name(request: Request, policy: PolicySnapshot) -> Cause | None:
@@ -81,11 +83,10 @@ def _unknown_name(request: Request, policy: PolicySnapshot) -> Cause | None:
 
 def _unfit(entities: Entities, plan: Plan, context: View, now: float) -> Cause | None:
     """Find the first attribute that a candidate rule reads and that is not fit to decide."""
-    for entity, names, position in plan.needs:
-        if entity is Entity.CONTEXT:
-            if unset := [name for name in names if name not in context.__dict__]:
-                return Cause(Reason.ATTRIBUTE_INVALID, f"context.{unset[0]}")
-            continue
+    for name in plan.stated_needs:
+        if name not in context.__dict__:
+            return Cause(Reason.ATTRIBUTE_INVALID, f"context.{name}")
+    for entity, names, position in plan.stored_needs:
         record = entities[position]
         # A sound record has every attribute of its schema, and the attribute source reads by the revision's own.
         if record is not None and record.sound_from <= now < record.sound_until:
@@ -99,18 +100,20 @@ def _unbound(request: Request, entities: Entities, policy: PolicySnapshot, now: 
     """Refuse a session that belongs to another subject or device than the request's."""
     if not request.session:
         return None
+    session = entities.session
     for name, entity in policy.schema.bindings.items():
-        if cause := problem_with(Entity.SESSION, (name,), entities.session, now):
+        sound = session is not None and session.sound_from <= now < session.sound_until
+        if not sound and (cause := problem_with(SESSION, (name,), session, now)):
             return cause
-        owner = request.subject.id if entity is Entity.SUBJECT else request.device
-        if view_of(entities, Entity.SESSION).__dict__[name] != owner:
+        owner = request.subject.id if entity is SUBJECT else request.device
+        if view_of(entities, SESSION).__dict__[name] != owner:
             return Cause(Reason.SESSION_MISMATCH, f"session.{name}")
     return None
 
 
 def _matches(
     roles: tuple[str, ...], request: Request, entities: Entities, policy: PolicySnapshot, context: View
-) -> list[Rule]:
+) -> list[Offer]:
     subject, device, session, resource = entities
     views = (
         subject.view if subject else _NOTHING,
@@ -121,57 +124,44 @@ def _matches(
     )
     found = [policy.matcher(role, request.action, *views) for role in roles]
     indexes: Iterable[int] = found[0] if len(found) == 1 else sorted(set().union(*found))
-    return [policy.rules[index] for index in indexes]
+    offers = policy.offers
+    return [offers[index] for index in indexes]
 
 
-class _Verdict(NamedTuple):
-    effect: Effect
-    causes: tuple[Cause, ...]
-    rules: tuple[str, ...] = ()
-    obligations: tuple[Obligation, ...] = ()
-
-
-_NOTHING_PERMITS: Final = _Verdict(Effect.DENY, (Cause(Reason.NO_MATCHING_PERMIT),))
-
-
-def _combine(matches: list[Rule], supported: frozenset[str], policy: PolicySnapshot) -> _Verdict:
-    denies = [rule for rule in matches if rule.effect is not Effect.ALLOW]
+def _combine(matches: list[Offer], supported: frozenset[str]) -> Verdict:
+    denies = [offer for offer in matches if not offer.permits]
     if denies:
-        ids = tuple([rule.id for rule in denies])
-        causes = tuple([Cause(Reason.DENIED_BY_RULE, name) for name in ids])
-        return _Verdict(Effect.DENY, causes, ids, _obligations(denies, policy))
-    return _permit(matches, supported, policy) if matches else _NOTHING_PERMITS
+        return denies[0].verdict if len(denies) == 1 else _denied(denies)
+    return _permit(matches, supported) if matches else _NOTHING_PERMITS
 
 
-def _permit(permits: list[Rule], supported: frozenset[str], policy: PolicySnapshot) -> _Verdict:
+def _denied(denies: list[Offer]) -> Verdict:
+    causes = tuple(cause for offer in denies for cause in offer.verdict.causes)
+    owed = dict.fromkeys(obligation.id for offer in denies for obligation in offer.verdict.obligations)
+    known = {obligation.id: obligation for offer in denies for obligation in offer.verdict.obligations}
+    return Verdict(DENY, causes, _ids(denies), tuple(known[name] for name in owed))
+
+
+def _permit(permits: list[Offer], supported: frozenset[str]) -> Verdict:
     """Let the permit that obliges least determine the answer.
 
     Each permit stands alone: it grants the access on its own terms. So an enforcement point's lack of a capability,
     or the loss of a role, can only take permits away, and never turns a deny into an allow.
     """
-    offers = [(rule, _obligations([rule], policy)) for rule in permits]
-    feasible = [offer for offer in offers if not _lacking(offer[1], supported)]
+    feasible = [offer for offer in permits if offer.needed <= supported]
     if not feasible:
-        missing = sorted({name for _, owed in offers for name in _lacking(owed, supported)})
+        missing = sorted(frozenset().union(*(offer.needed for offer in permits)) - supported)
         causes = tuple(Cause(Reason.OBLIGATION_UNSUPPORTED, name) for name in missing)
-        return _Verdict(Effect.DENY, causes, tuple(rule.id for rule in permits))
-    rule, owed = feasible[0]
-    if len(feasible) > 1:
-        rule, owed = min(feasible, key=lambda offer: (sum(o.mandatory for o in offer[1]), offer[0].index))
-    return _Verdict(Effect.ALLOW, (Cause(Reason.PERMITTED, rule.id),), (rule.id,), owed)
+        return Verdict(DENY, causes, _ids(permits))
+    return min(feasible, key=_BURDEN).verdict if len(feasible) > 1 else feasible[0].verdict
 
 
-def _lacking(owed: tuple[Obligation, ...], supported: frozenset[str]) -> list[str]:
-    return [obligation.type for obligation in owed if obligation.mandatory and obligation.type not in supported]
-
-
-def _obligations(rules: Iterable[Rule], policy: PolicySnapshot) -> tuple[Obligation, ...]:
-    names = dict.fromkeys([name for rule in rules for name in rule.obligations])
-    return tuple([policy.obligations[name] for name in names])
+def _ids(offers: list[Offer]) -> tuple[str, ...]:
+    return tuple(offer.verdict.rules[0] for offer in offers)
 
 
 def _uses(entities: Entities, plan: Plan) -> tuple[AttributeUse, ...]:
-    known = [(need.entity, entities[need.position]) for need in plan.needs if need.entity is not Entity.CONTEXT]
+    known = [(need.entity, entities[need.position]) for need in plan.stored_needs]
     return tuple([AttributeUse(entity, record.version, record.issued_at) for entity, record in known if record])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pdp.core.reasons import FAULTS, Cause
 
@@ -17,6 +17,11 @@ class Effect(enum.Enum):
     DENY = "deny"
 
 
+# Members that every decision compares with, bound once: looking one up on its class is slow before Python 3.12.
+ALLOW: Final = Effect.ALLOW
+DENY: Final = Effect.DENY
+
+
 class Entity(enum.StrEnum):
     """Whose attributes a condition may read; the names are those used after ``r.`` in a condition."""
 
@@ -25,6 +30,15 @@ class Entity(enum.StrEnum):
     SESSION = "session"
     RESOURCE = "resource"
     CONTEXT = "context"
+
+
+SUBJECT: Final = Entity.SUBJECT
+DEVICE: Final = Entity.DEVICE
+SESSION: Final = Entity.SESSION
+RESOURCE: Final = Entity.RESOURCE
+CONTEXT: Final = Entity.CONTEXT
+# Where an entity's record stands in ``entities.Entities``; the context has no record.
+POSITION: Final = {SUBJECT: 0, DEVICE: 1, SESSION: 2, RESOURCE: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +85,7 @@ class AttributeUse(NamedTuple):
     issued_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer to one request.
 
     Attributes:
@@ -99,7 +112,7 @@ class Decision:
     @property
     def allowed(self) -> bool:
         """Whether the effect is an allow."""
-        return self.effect is Effect.ALLOW
+        return self.effect is ALLOW
 
     @property
     def fault(self) -> bool:

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from pdp.core.decision import Entity
+from pdp.core.decision import CONTEXT, DEVICE, POSITION, RESOURCE, SESSION, SUBJECT, Entity
 from pdp.core.reasons import Cause, Reason
 from pdp.core.record import Record, View
 from pdp.core.request import Context, EntityRef, Request
 from pdp.core.schema import Schema
 
 _NOTHING: Final = View({})
-_POSITIONS: Final = {entity: position for position, entity in enumerate(Entity)}
 _UNKNOWN: Final = {
-    Entity.SUBJECT: Reason.SUBJECT_UNKNOWN,
-    Entity.DEVICE: Reason.DEVICE_UNKNOWN,
-    Entity.SESSION: Reason.SESSION_UNKNOWN,
-    Entity.RESOURCE: Reason.RESOURCE_UNKNOWN,
+    SUBJECT: Reason.SUBJECT_UNKNOWN,
+    DEVICE: Reason.DEVICE_UNKNOWN,
+    SESSION: Reason.SESSION_UNKNOWN,
+    RESOURCE: Reason.RESOURCE_UNKNOWN,
 }
 
 
@@ -32,7 +31,7 @@ class Entities(NamedTuple):
 
     def of(self, entity: Entity) -> Record | None:
         """Give one party's record; for the context, None."""
-        return None if entity is Entity.CONTEXT else self[_POSITIONS[entity]]
+        return None if entity is CONTEXT else self[POSITION[entity]]
 
     def with_session(self, values: Mapping[str, object]) -> Entities:
         """Give the same with some values of a known session changed: a session as it might be."""
@@ -46,11 +45,11 @@ class Entities(NamedTuple):
 
 def refs(request: Request) -> tuple[tuple[Entity, EntityRef], ...]:
     """Give the references whose records a request's decision may need."""
-    found = [(Entity.SUBJECT, request.subject), (Entity.RESOURCE, request.resource)]
+    found = [(SUBJECT, request.subject), (RESOURCE, request.resource)]
     if request.device:
-        found.append((Entity.DEVICE, EntityRef(Entity.DEVICE, request.device)))
+        found.append((DEVICE, EntityRef("device", request.device)))
     if request.session:
-        found.append((Entity.SESSION, EntityRef(Entity.SESSION, request.session)))
+        found.append((SESSION, EntityRef("session", request.session)))
     return tuple(found)
 
 
@@ -67,7 +66,7 @@ def resource_view(entities: Entities, ref: EntityRef) -> View:
 
 def context_view(context: Context, schema: Schema, now: float) -> View:
     """Make the context readable by conditions. A stated value that the schema does not know is not set."""
-    declared = schema.entities[Entity.CONTEXT]
+    declared = schema.entities[CONTEXT]
     values: dict[str, object] = {"time": int(now), "emergency": context.emergency}
     for name, value in (("purpose", context.purpose), ("channel", context.channel), ("network", context.network)):
         attribute = declared.get(name)

@@ -9,6 +9,14 @@ from typing import Final
 LINK_LIMIT: Final = 9
 
 
+class HierarchyError(ValueError):
+    """A hierarchy that is refused. ``path`` holds the names along the offending chain, from member to parent."""
+
+    def __init__(self, problem: str, path: tuple[str, ...]) -> None:
+        super().__init__(f"{problem}: " + " > ".join(path))
+        self.path = path
+
+
 def closure(links: Iterable[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
     """Give for every name in ``links`` all names it inherits from, itself included.
 
@@ -16,25 +24,32 @@ def closure(links: Iterable[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
         links: pairs (member, parent).
 
     Raises:
-        ValueError: on a cycle, or a chain of more than ``LINK_LIMIT`` links, where Casbin would silently stop.
+        HierarchyError: on a cycle, or a chain of more than ``LINK_LIMIT`` links, where Casbin would silently stop.
     """
     parents: dict[str, set[str]] = {}
     for member, parent in links:
         parents.setdefault(member, set()).add(parent)
         parents.setdefault(parent, set())
-    done: dict[str, frozenset[str]] = {}
+    chains: dict[str, tuple[str, ...]] = {}
     for name in parents:
-        _ancestors(name, parents, done, ())
+        _longest_chain(name, parents, chains, ())
+    done: dict[str, frozenset[str]] = {}
+    for name in sorted(parents, key=lambda name: len(chains[name])):
+        done[name] = frozenset({name}).union(*(done[parent] for parent in parents[name]))
     return done
 
 
-def _ancestors(
-    name: str, parents: Mapping[str, set[str]], done: dict[str, frozenset[str]], path: tuple[str, ...]
-) -> frozenset[str]:
+def _longest_chain(
+    name: str, parents: Mapping[str, set[str]], chains: dict[str, tuple[str, ...]], path: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Give the longest chain from a name upwards, each name's once, however many ways lead to it."""
     if name in path:
-        raise ValueError("a cycle: " + " > ".join((*path[path.index(name) :], name)))
-    if len(path) > LINK_LIMIT:
-        raise ValueError(f"a chain of more than {LINK_LIMIT} links: " + " > ".join((*path, name)))
-    above = [_ancestors(parent, parents, done, (*path, name)) for parent in sorted(parents[name])]
-    done[name] = frozenset({name}.union(*above))
-    return done[name]
+        raise HierarchyError("a cycle", (*path[path.index(name) :], name))
+    if name not in chains:
+        if len(path) > LINK_LIMIT:
+            raise HierarchyError(f"a chain of more than {LINK_LIMIT} links", (*path, name))
+        above = [_longest_chain(parent, parents, chains, (*path, name)) for parent in sorted(parents[name])]
+        chains[name] = (name, *max(above, key=len, default=()))
+    if len(chains[name]) - 1 > LINK_LIMIT:
+        raise HierarchyError(f"a chain of more than {LINK_LIMIT} links", chains[name])
+    return chains[name]

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple, Protocol
 
 from pdp.core.condition import Node
 from pdp.core.condition.nodes import refs
-from pdp.core.decision import Effect, Entity, Obligation
+from pdp.core.decision import ALLOW, POSITION, Effect, Entity, Obligation
+from pdp.core.reasons import Cause, Reason
 from pdp.core.record import View
 from pdp.core.routes import RouteTable
 from pdp.core.schema import Schema
@@ -52,6 +53,33 @@ class Rule:
     line: int
 
 
+class Verdict(NamedTuple):
+    """What rules say, before it is dated: the first fields of a decision."""
+
+    effect: Effect
+    causes: tuple[Cause, ...]
+    rules: tuple[str, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+
+
+class Offer(NamedTuple):
+    """What one matching rule would answer by itself.
+
+    Attributes:
+        permits: whether it allows.
+        needed: obligation types an enforcement point must support for it to allow.
+        burden: how many mandatory obligations go with it.
+        index: the rule's place among all rules.
+        verdict: the answer.
+    """
+
+    permits: bool
+    needed: frozenset[str]
+    burden: int
+    index: int
+    verdict: Verdict
+
+
 class MatchError(Exception):
     """A rule's condition could not be evaluated. ``rules`` are the indexes of those at fault, if known."""
 
@@ -83,7 +111,7 @@ class Hierarchy:
 
 
 class Need(NamedTuple):
-    """Attributes of one entity that must be usable; ``position`` is the entity's in ``Entities``."""
+    """Stored attributes of one entity that must be usable; ``position`` is the entity's in ``Entities``."""
 
     entity: Entity
     names: tuple[str, ...]
@@ -96,12 +124,14 @@ class Plan:
 
     Attributes:
         rules: every rule that could match, by its role, action and resource columns alone.
-        needs: attributes those rules read, by entity.
+        stored_needs: attributes those rules read, by entity.
+        stated_needs: attributes of the context that those rules read.
         turning_points: when a passing of time alone could change an outcome.
     """
 
     rules: tuple[Rule, ...]
-    needs: tuple[Need, ...]
+    stored_needs: tuple[Need, ...]
+    stated_needs: tuple[str, ...]
     turning_points: tuple[TurningPoint, ...]
 
 
@@ -126,8 +156,13 @@ class PolicySnapshot:
     schema: Schema
     obligations: Mapping[str, Obligation]
     routes: RouteTable
+    offers: tuple[Offer, ...] = field(init=False, repr=False, compare=False)
     # A memo of plans; its keys come from the schema's finite names, and it is emptied rather than left to grow.
     _plans: dict[tuple[tuple[str, ...], str, str], Plan] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what each rule answers by itself."""
+        object.__setattr__(self, "offers", tuple(self._offer(rule) for rule in self.rules))
 
     def plan(self, roles: tuple[str, ...], action: str, resource_type: str) -> Plan:
         """Give the plan for roles, an action and a resource type that the schema declares."""
@@ -139,6 +174,13 @@ class PolicySnapshot:
             plan = self._plans[key] = self._make_plan(roles, action, resource_type)
         return plan
 
+    def _offer(self, rule: Rule) -> Offer:
+        owed = tuple(self.obligations[name] for name in rule.obligations)
+        mandatory = [obligation.type for obligation in owed if obligation.mandatory]
+        code = Reason.PERMITTED if rule.effect is ALLOW else Reason.DENIED_BY_RULE
+        verdict = Verdict(rule.effect, (Cause(code, rule.id),), (rule.id,), owed)
+        return Offer(rule.effect is ALLOW, frozenset(mandatory), len(mandatory), rule.index, verdict)
+
     def _make_plan(self, roles: tuple[str, ...], action: str, resource_type: str) -> Plan:
         held = frozenset({WILDCARD}).union(*(self.hierarchy.roles.get(role, {role}) for role in roles))
         actions = self.hierarchy.actions.get(action, frozenset({action})) | {WILDCARD}
@@ -147,10 +189,9 @@ class PolicySnapshot:
             rule for rule in self.rules if rule.role in held and rule.action in actions and rule.resource in resources
         )
         read = frozenset().union(*(refs(rule.condition) for rule in rules))
-        needs = tuple(
-            Need(entity, tuple(sorted(name for owner, name in read if owner is entity and name not in _IDENTITY)), at)
-            for at, entity in enumerate(Entity)
-            if any(owner is entity for owner, _ in read)
-        )
+        names = [tuple(sorted(name for owner, name in read if owner is entity)) for entity in Entity]
+        *stored, stated = [tuple(name for name in group if name not in _IDENTITY) for group in names]
+        # An entity of which only the id or the type is read must be known all the same.
+        needs = tuple(Need(entity, stored[at], at) for entity, at in POSITION.items() if names[at])
         points = frozenset().union(*(turning_points(rule.condition) for rule in rules))
-        return Plan(rules, needs, tuple(sorted(points)))
+        return Plan(rules, needs, stated, tuple(sorted(points)))

@@ -1,10 +1,13 @@
-"""An authorization request in OpenID AuthZEN nouns: subject, action, resource, context."""
+"""An authorization request in OpenID AuthZEN nouns: subject, action, resource, context.
+
+These values, and those a decision is made of, are named tuples: as immutable as frozen dataclasses, and several
+times cheaper to make, which happens for every request.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pdp.core.errors import InvalidRequestError
 
@@ -21,8 +24,7 @@ _PLAIN: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EntityRef:
+class EntityRef(NamedTuple):
     """A typed identifier, such as ``user:alice``."""
 
     type: str
@@ -33,8 +35,7 @@ class EntityRef:
         return f"{self.type}:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What the enforcement point says of the circumstances.
 
     Attributes:
@@ -54,8 +55,7 @@ class Context:
     supported_obligations: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One question: may ``subject`` do ``action`` on ``resource``, in this session, from this device?
 
     ``session`` and ``device`` are identifiers, empty where the caller names none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pdp.core.decision import Entity, StepUp
+from pdp.core.decision import POSITION, SESSION, StepUp
 from pdp.core.entities import Entities
 from pdp.core.policy import PolicySnapshot
 from pdp.core.turning import turning_points
@@ -47,7 +47,7 @@ def _greatest_age(allows: Judge, entities: Entities, policy: PolicySnapshot, now
         int(point.offset)
         for rule in policy.rules
         for point in turning_points(rule.condition)
-        if point.entity is Entity.SESSION and point.name in times
+        if point.position == POSITION[SESSION] and point.name in times
     }
     # An authentication is a moment old when it is first used, so an age limit is offered one second short.
     for age in sorted((limit - 1 for limit in limits if limit > 1), reverse=True):

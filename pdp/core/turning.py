@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pdp.core.condition.nodes import Compare, Difference, Literal, Node, Ref, walk
-from pdp.core.decision import Entity
+from pdp.core.decision import POSITION
 
 
 class TurningPoint(NamedTuple):
-    """The moment ``offset`` seconds after the time that the attribute holds."""
+    """The moment ``offset`` seconds after the time an attribute holds; ``position`` is the entity's in ``Entities``."""
 
-    entity: Entity
+    position: int
     name: str
     offset: float
 
@@ -31,8 +31,8 @@ def turning_points(condition: Node) -> frozenset[TurningPoint]:
 
 
 def _of_comparison(side: Node, other: Node) -> list[TurningPoint]:
-    if isinstance(side, Ref) and side.path == "context.time" and isinstance(other, Ref):
-        return [TurningPoint(other.entity, other.name, 0)]
+    if isinstance(side, Ref) and side.path == "context.time" and isinstance(other, Ref) and other.entity in POSITION:
+        return [TurningPoint(POSITION[other.entity], other.name, 0)]
     if isinstance(side, Difference) and isinstance(other, Literal) and isinstance(other.value, int | float):
-        return [TurningPoint(side.right.entity, side.right.name, other.value)]
+        return [TurningPoint(POSITION[side.right.entity], side.right.name, other.value)]
     return []

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from pdp.core.decision import Effect, Entity
+from pdp.core.decision import ALLOW, Effect
 from pdp.core.entities import Entities
 from pdp.core.policy import Plan
 from pdp.core.schema import Schema
-
-_CONTEXT: Final = Entity.CONTEXT
 
 
 def reliable_until(effect: Effect, entities: Entities, plan: Plan, schema: Schema, now: float) -> float:
@@ -18,15 +14,15 @@ def reliable_until(effect: Effect, entities: Entities, plan: Plan, schema: Schem
     It is the earliest of the schema's cap for the effect, the age limit of every attribute that was read, and every
     moment at which a comparison with the present time changes.
     """
-    until = now + (schema.allow_lifetime if effect is Effect.ALLOW else schema.deny_lifetime)
+    until = now + (schema.allow_lifetime if effect is ALLOW else schema.deny_lifetime)
     return _turning(entities, plan, now, _aging(entities, plan, until))
 
 
 def _aging(entities: Entities, plan: Plan, until: float) -> float:
     if entities.subject is not None:
         until = min(until, entities.subject.usable_until.get("roles", until))
-    for entity, names, position in plan.needs:
-        record = None if entity is _CONTEXT else entities[position]
+    for _, names, position in plan.stored_needs:
+        record = entities[position]
         if record is not None and record.sound_until < until:
             limits = record.usable_until
             until = min([until, *[limits[name] for name in names if name in limits]])
@@ -34,8 +30,8 @@ def _aging(entities: Entities, plan: Plan, until: float) -> float:
 
 
 def _turning(entities: Entities, plan: Plan, now: float, until: float) -> float:
-    for entity, name, offset in plan.turning_points:
-        record = entities.of(entity)
+    for position, name, offset in plan.turning_points:
+        record = entities[position]
         held = record.view.__dict__.get(name) if record else None
         # Conditions see whole seconds, so a comparison may change at the moment itself or up to one second past it.
         if held is not None and now < held + offset + 1 and held + offset < until:

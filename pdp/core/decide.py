@@ -23,7 +23,7 @@ from pdp.core.validity import reliable_until
 _ROLES: Final = ("roles",)
 _NOTHING: Final = View({})
 _NOTHING_PERMITS: Final = Verdict(DENY, (Cause(Reason.NO_MATCHING_PERMIT),))
-_BURDEN: Final = attrgetter("burden", "index")
+_BURDEN: Final = attrgetter("burden", "place")
 
 
 def decide(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Decision:
@@ -137,9 +137,8 @@ def _combine(matches: list[Offer], supported: frozenset[str]) -> Verdict:
 
 def _denied(denies: list[Offer]) -> Verdict:
     causes = tuple(cause for offer in denies for cause in offer.verdict.causes)
-    owed = dict.fromkeys(obligation.id for offer in denies for obligation in offer.verdict.obligations)
-    known = {obligation.id: obligation for offer in denies for obligation in offer.verdict.obligations}
-    return Verdict(DENY, causes, _ids(denies), tuple(known[name] for name in owed))
+    owed = {obligation.id: obligation for offer in denies for obligation in offer.verdict.obligations}
+    return Verdict(DENY, causes, _ids(denies), tuple(owed.values()))
 
 
 def _permit(permits: list[Offer], supported: frozenset[str]) -> Verdict:

@@ -69,14 +69,14 @@ class Offer(NamedTuple):
         permits: whether it allows.
         needed: obligation types an enforcement point must support for it to allow.
         burden: how many mandatory obligations go with it.
-        index: the rule's place among all rules.
+        place: the rule's index among all rules.
         verdict: the answer.
     """
 
     permits: bool
     needed: frozenset[str]
     burden: int
-    index: int
+    place: int
     verdict: Verdict
 
 

@@ -9,7 +9,7 @@ from pdp.core.decision import POSITION
 
 
 class TurningPoint(NamedTuple):
-    """The moment ``offset`` seconds after the time an attribute holds; ``position`` is the entity's in ``Entities``."""
+    """The moment ``offset`` seconds past an attribute's time; ``position`` is its entity's in ``Entities``."""
 
     position: int
     name: str

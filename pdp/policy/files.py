@@ -1,0 +1,132 @@
+"""Reading a policy folder: each file once, as bytes, from inside the folder alone.
+
+The digest and the rules are both made of these bytes, so that what is named is what is enforced.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pdp.core.errors import PolicyProblem
+from pdp.policy.problems import Problems
+
+MODEL: Final = "model.conf"
+SCHEMA: Final = "schema.yaml"
+OBLIGATIONS: Final = "obligations.yaml"
+ROUTES: Final = "routes.yaml"
+RULES: Final = "policy"
+FILE_LIMIT: Final = 8 * 1024 * 1024
+FOLDER_LIMIT: Final = 32 * 1024 * 1024
+_COUNT_LIMIT: Final = 1000
+_RULE_FILE: Final = re.compile(r"policy/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.csv", re.ASCII)
+_FIXED: Final = (MODEL, SCHEMA, OBLIGATIONS, ROUTES)
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+def read_folder(folder: Path, problems: Problems) -> Mapping[str, bytes]:
+    """Read every policy file.
+
+    Args:
+        folder: holds model.conf, schema.yaml, obligations.yaml, routes.yaml and policy/*.csv.
+        problems: where to say what cannot be read.
+
+    Returns:
+        Contents by path relative to the folder; a file that is refused is left out.
+    """
+    if not folder.is_dir():
+        problems.add(PolicyProblem(str(folder), 0, 0, "is no folder"))
+        return {}
+    contents: dict[str, bytes] = {}
+    room = FOLDER_LIMIT
+    for name in (*_FIXED, *_rule_files(folder, problems)):
+        content = read_file(folder, name, problems, min(room, FILE_LIMIT))
+        if content is not None:
+            contents[name] = content
+            room -= len(content)
+    return contents
+
+
+def read_file(folder: Path, name: str, problems: Problems, limit: int = FILE_LIMIT) -> bytes | None:
+    """Read one file of the folder; None, and a problem, if it is missing, too large or not a file inside it."""
+    try:
+        # A link is followed only if it stays inside (a Kubernetes ConfigMap is mounted as such links); what it
+        # leads to is then opened as what it is: not through another link, and without waiting for a pipe's writer.
+        path = (folder / name).resolve(strict=True)
+        if not path.is_relative_to(folder.resolve(strict=True)):
+            problems.add(PolicyProblem(name, 0, 0, "is a link that leads out of the policy folder"))
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        problems.add(PolicyProblem(name, 0, 0, "is missing", "every policy folder has it"))
+        return None
+    except (OSError, RuntimeError) as error:
+        problems.add(PolicyProblem(name, 0, 0, f"cannot be read: {_words(error)}"))
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return _content(file.fileno(), name, problems, limit)
+
+
+def signature(folder: Path) -> Signature:
+    """Give what changes whenever a file is added, removed, replaced or written to, without reading any.
+
+    Each entry is a path, its inode, its size in bytes and its time of modification in nanoseconds.
+    """
+    found = []
+    names = (*_FIXED, *_listed(folder))
+    for name in names:
+        try:
+            about = (folder / name).stat()
+        except OSError:
+            continue
+        found.append((name, about.st_ino, about.st_size, about.st_mtime_ns))
+    return tuple(found)
+
+
+def _content(descriptor: int, name: str, problems: Problems, limit: int) -> bytes | None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        problems.add(PolicyProblem(name, 0, 0, "is not a plain file"))
+        return None
+    content = b"".join(_pieces(descriptor, limit + 1))
+    if len(content) > limit:
+        problems.add(PolicyProblem(name, 0, 0, f"is larger than {limit} bytes", "split it"))
+        return None
+    return content
+
+
+def _pieces(descriptor: int, limit: int) -> Iterator[bytes]:
+    while limit > 0 and (piece := os.read(descriptor, min(limit, 1 << 20))):
+        limit -= len(piece)
+        yield piece
+
+
+def _rule_files(folder: Path, problems: Problems) -> tuple[str, ...]:
+    names = _listed(folder)
+    rules = tuple(name for name in names if _RULE_FILE.fullmatch(name))
+    for name in sorted({*names}.difference(rules)):
+        help_ = "name it with letters, digits, . _ - and .csv at the end, or move it elsewhere"
+        problems.add(PolicyProblem(ascii(name)[1:-1], 0, 0, "is not a file of rules, and would not be read", help_))
+    if not rules:
+        problems.add(PolicyProblem(RULES, 0, 0, "holds no rules", "add a .csv file"))
+    if len(rules) > _COUNT_LIMIT:
+        problems.add(PolicyProblem(RULES, 0, 0, f"holds more than {_COUNT_LIMIT} files"))
+    return rules[:_COUNT_LIMIT]
+
+
+def _listed(folder: Path) -> tuple[str, ...]:
+    """List what stands in the rules folder, without what editors leave there and notes for people."""
+    try:
+        names = [path.name for path in (folder / RULES).iterdir()]
+    except OSError:
+        return ()
+    meant = (name for name in names if not name.startswith(".") and not name.endswith((".md", "~")))
+    return tuple(sorted(f"{RULES}/{name}" for name in meant))
+
+
+def _words(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__

@@ -1,0 +1,141 @@
+"""Connections to the store: how they are made, and where to.
+
+Nothing here retries: the request path fails at once and the tracking loop has a pace of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from pdp.attributes.settings import RedisSettings, parse_url
+
+Address = tuple[str, int]
+_PROTOCOL: Final = 3
+
+
+class Locator(Protocol):
+    """Knows which server is to be read."""
+
+    def address(self) -> Address | None:
+        """Give host and port (the socket's path and 0); None while nobody can vouch for one."""
+
+    async def run(self) -> None:
+        """Keep the address right until cancelled."""
+
+
+class Connector:
+    """Makes connections and clients for an address, by the settings."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+        url = parse_url(settings.url)
+        username = settings.username or url.username
+        password = settings.password or url.password
+        self._login: dict[str, Any] = {"username": username or None, "password": password or None}
+        self._unix = bool(url.path)
+        self._tls = url.tls
+        self._db = url.db
+
+    def dedicated(self, address: Address) -> AbstractConnection:
+        """Make a connection of one's own. It has no time limits: its user sets them."""
+        kind, where = self._kind(address)
+        limits: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": self._settings.connect_timeout}
+        return kind(**where, **self._common(), **limits, **self._login, db=self._db)
+
+    def client(self, address: Address) -> Redis:
+        """Make a client with a bounded pool whose every step takes at most the fetch timeout."""
+        kind, where = self._kind(address)
+        limit = self._settings.fetch_timeout
+        pool = BlockingConnectionPool(
+            max_connections=self._settings.max_connections,
+            timeout=limit,
+            connection_class=kind,
+            socket_timeout=limit,
+            socket_connect_timeout=limit,
+            **where,
+            **self._common(),
+            **self._login,
+            db=self._db,
+        )
+        return Redis.from_pool(pool)
+
+    def sentinel(self, address: Address) -> Redis:
+        """Make a client of one sentinel."""
+        settings = self._settings
+        kind, where = self._kind(address)
+        pool = BlockingConnectionPool(
+            max_connections=1,
+            connection_class=kind,
+            socket_timeout=settings.connect_timeout,
+            socket_connect_timeout=settings.connect_timeout,
+            username=settings.sentinel_username or None,
+            password=settings.sentinel_password or None,
+            **where,
+            **self._common(),
+        )
+        return Redis.from_pool(pool)
+
+    def _kind(self, address: Address) -> tuple[type[AbstractConnection], dict[str, Any]]:
+        host, port = address
+        if self._unix:
+            return UnixDomainSocketConnection, {"path": host}
+        if not self._tls:
+            return Connection, {"host": host, "port": port}
+        settings = self._settings
+        files = {
+            "ssl_ca_certs": settings.ca_file or None,
+            "ssl_certfile": settings.cert_file or None,
+            "ssl_keyfile": settings.key_file or None,
+        }
+        return SSLConnection, {"host": host, "port": port, **files}
+
+    def _common(self) -> dict[str, Any]:
+        # Maintenance notifications and CLIENT SETINFO are off: the least-privileged user may do neither, and the
+        # former makes the first call on a connection that the server had closed fail.
+        return {
+            "protocol": _PROTOCOL,
+            "retry": Retry(NoBackoff(), 0),
+            "driver_info": None,
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        }
+
+
+class FixedLocator:
+    """One server, whose address does not change."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def address(self) -> Address | None:
+        """Give the address."""
+        return self._address
+
+    async def run(self) -> None:
+        """Return at once: there is nothing to follow."""
+
+
+def describe(error: BaseException) -> str:
+    """Say what failed in a form safe for logs: the kind of error and Redis's own code, never its text."""
+    if isinstance(error, BaseExceptionGroup):
+        return describe(error.exceptions[0])
+    name = type(error).__name__
+    code = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
+    if code.isupper() and code.isalpha():
+        return f"{name} {code}"
+    cause = error.__cause__ or error.__context__
+    if isinstance(error, RedisError) and isinstance(cause, OSError) and cause.strerror:
+        return f"{name}: {cause.strerror}"
+    return name

@@ -1,0 +1,27 @@
+"""Casbin engines. The only package that imports casbin."""
+
+from pdp.engine.compiled import (
+    CompilationReport,
+    CompiledEnforcer,
+    ConditionError,
+    Finding,
+    KindMismatchError,
+    MatchedRule,
+    Mode,
+    PolicyError,
+    RowsAdapter,
+    Verdict,
+)
+
+__all__ = [
+    "CompilationReport",
+    "CompiledEnforcer",
+    "ConditionError",
+    "Finding",
+    "KindMismatchError",
+    "MatchedRule",
+    "Mode",
+    "PolicyError",
+    "RowsAdapter",
+    "Verdict",
+]

@@ -1,0 +1,145 @@
+"""Files the rules of a policy under the index of its matcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pdp.engine.compiled import checks, exact, strict
+from pdp.engine.compiled.conditions import Condition, Conditions, Path
+from pdp.engine.compiled.effects import ALLOW, OTHER, Effect, code_of
+from pdp.engine.compiled.errors import Finding, NotCompilableError
+from pdp.engine.compiled.index import Index
+from pdp.engine.compiled.plan import make_plan
+from pdp.engine.compiled.syntax import Matcher
+from pdp.engine.compiled.templates import Templates, Test
+from pdp.engine.compiled.writing import Fields, Scope, Writer
+
+Checkpoint = Callable[[], None]
+_ROWS_BETWEEN_CHECKPOINTS = 64
+_TEXT = frozenset({str})
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One matcher with the request and policy definition it is evaluated with.
+
+    Attributes:
+        request: the request's tokens.
+        policy: the policy's tokens.
+        ptype: the policy type.
+        matcher: the parsed matcher.
+        scope: what names mean.
+        effect: how matched rules combine.
+    """
+
+    request: list[str]
+    policy: list[str]
+    ptype: str
+    matcher: Matcher
+    scope: Scope
+    effect: Effect
+
+    @property
+    def effect_column(self) -> int | None:
+        """The position of the ``eft`` field, None if the model has none and every rule allows."""
+        token = f"{self.ptype}_eft"
+        return self.policy.index(token) if token in self.policy else None
+
+    def same_matcher(self, other: Definition) -> bool:
+        """Whether conditions compiled for the other hold here: all but rows and role links is equal."""
+        return self._shape() == other._shape()
+
+    def _shape(self) -> tuple[object, ...]:
+        scope = self.scope
+        roles = {name: type(closure) for name, closure in scope.roles.items()}
+        return (self.request, self.policy, self.ptype, self.matcher.text, scope.functions, roles)
+
+
+def _refuse_nothing(_text: str) -> str:
+    return ""
+
+
+class Builder:
+    """Files rules one by one.
+
+    Attributes:
+        definition: the matcher and its surroundings.
+        rows: every rule.
+        codes: each rule's effect code.
+        index: where the rules are filed.
+        bases: positions of the request values that attributes are read from.
+        paths: the paths that second-level indexes read.
+        unreadable: the first rule that must not be passed over by an index, None if there is none.
+        findings: why rules were not compiled.
+    """
+
+    def __init__(
+        self, definition: Definition, writer: type[Writer], rows: Sequence[Fields], previous: Builder | None = None
+    ) -> None:
+        self.definition = definition
+        self.writer = writer
+        self.rows = rows
+        helpers = strict.HELPERS if writer is strict.StrictWriter else exact.HELPERS
+        self.templates: Templates = previous.templates if previous else Templates(len(definition.request), helpers)
+        self.plan = make_plan(definition.matcher, definition.scope, writer)
+        self._is_strict = writer is strict.StrictWriter
+        refuse = checks.literal_problem if self._is_strict else _refuse_nothing
+        self.conditions = Conditions(definition.matcher, self.plan.residual, definition.scope, writer, refuse)
+        if previous is not None:
+            self.conditions.adopt(previous.conditions, rows)
+        self.index = Index(self.plan.dimensions, dict(definition.scope.roles))
+        self.codes: list[int] = []
+        self.bases: set[int] = set()
+        self.paths: set[Path] = set()
+        self.unreadable: int | None = None
+        self.findings: list[Finding] = []
+
+    def file(self, interpret: Callable[[Fields], Test] | None, checkpoint: Checkpoint) -> None:
+        """File every row.
+
+        Args:
+            interpret: makes the test of a row that was not compiled; None to leave such rows out, with a finding.
+            checkpoint: called about every 64 rows.
+        """
+        width = len(self.definition.policy)
+        column = self.definition.effect_column
+        for number, row in enumerate(self.rows):
+            if number % _ROWS_BETWEEN_CHECKPOINTS == 0:
+                checkpoint()
+            if len(row) != width:
+                self._skip(number, f"{len(row)} fields where the model defines {width}")
+            elif not _TEXT.issuperset(map(type, row)):
+                self._skip(number, "a field that is not text")
+            else:
+                self._file_row(number, row, ALLOW if column is None else code_of(row[column]), interpret)
+        self.index.finish(checkpoint)
+
+    def _file_row(self, number: int, row: Fields, code: int, interpret: Callable[[Fields], Test] | None) -> None:
+        condition = self.conditions.of(row)
+        test, problem = self._bind(condition, row)
+        if problem:
+            if interpret is None or not condition.parses:
+                self._skip(number, problem)
+                return
+            self.findings.append(Finding(self.definition.ptype, number, problem))
+            test = interpret(row)
+        self.bases |= condition.bases
+        self.paths.update([equality.path for equality in condition.leading])
+        self.codes.append(code)
+        self.index.add(row, (number, test, code), condition.leading)
+
+    def _bind(self, condition: Condition, row: Fields) -> tuple[Test | None, str]:
+        if condition.problem:
+            return None, condition.problem
+        try:
+            problem = checks.pattern_finding(condition.slots, row) if self._is_strict else ""
+            return (None, problem) if problem else (condition.bind(row, self.templates), "")
+        except NotCompilableError as error:
+            return None, str(error)
+
+    def _skip(self, number: int, reason: str) -> None:
+        self.findings.append(Finding(self.definition.ptype, number, reason))
+        self.codes.append(OTHER)
+        if self.unreadable is None:
+            self.unreadable = number

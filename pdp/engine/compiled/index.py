@@ -1,0 +1,274 @@
+"""The index: from the keys of a request to the rules that may match it, in row order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, Final
+
+from pdp.engine.compiled import patterns
+from pdp.engine.compiled.conditions import Equality, Path
+from pdp.engine.compiled.plan import Dimension
+from pdp.engine.compiled.roles import DomainRoles, Roles
+from pdp.engine.compiled.templates import Test
+from pdp.engine.compiled.writing import Fields
+
+Entry = tuple[int, Test | None, int]
+"""(row index, test or None if it always holds, effect code)."""
+
+_ANY: Final = None
+_MAX_REMEMBERED: Final = 1 << 16
+_SPLIT_FROM: Final = 8
+_MAX_PATHS: Final = 8
+_MAX_SPLIT_DEPTH: Final = 4
+
+
+class Split:
+    """A large bucket with a second index, on the equalities that its rules' conditions start with.
+
+    Attributes:
+        plain: rules without such an equality.
+        branches: (a path, its text -> bucket).
+    """
+
+    __slots__ = ("branches", "plain")
+
+    def __init__(self, plain: tuple[Entry, ...], branches: tuple[tuple[Path, dict[str, Bucket]], ...]) -> None:
+        self.plain = plain
+        self.branches = branches
+
+
+Bucket = tuple[Entry, ...] | Split
+Draft = list[tuple[Entry, tuple[Equality, ...]]]
+EMPTY: Final[tuple[Entry, ...]] = ()
+
+
+def make_bucket(draft: Draft, depth: int = 0) -> Bucket:
+    """A bucket of entries with their leading equalities, split when it is large and splitting helps."""
+    if len(draft) < _SPLIT_FROM or depth >= _MAX_SPLIT_DEPTH:
+        return tuple([entry for entry, _ in draft])
+    by_path: dict[Path, Draft] = {}
+    plain: list[Entry] = []
+    for entry, leading in draft:
+        path = leading[depth].path if len(leading) > depth else None
+        if path is None or (path not in by_path and len(by_path) >= _MAX_PATHS):
+            plain.append(entry)
+        else:
+            by_path.setdefault(path, []).append((entry, leading))
+    if not by_path:
+        return tuple(plain)
+    return Split(tuple(plain), tuple((path, _branch(part, depth)) for path, part in by_path.items()))
+
+
+def _branch(draft: Draft, depth: int) -> dict[str, Bucket]:
+    by_text: dict[str, Draft] = {}
+    for item in draft:
+        for text in item[1][depth].texts:
+            by_text.setdefault(text, []).append(item)
+    return {text: make_bucket(part, depth + 1) for text, part in by_text.items()}
+
+
+class EqualKeys:
+    """Keys for ``path == field``, with or without a wildcard."""
+
+    def __init__(self, dimension: Dimension) -> None:
+        self._column = dimension.column
+        self._wildcard = dimension.wildcard
+        self.known: dict[str, str] = {}
+
+    def of_row(self, row: Fields) -> object:
+        """The key a row is filed under."""
+        text = row[self._column]
+        return _ANY if text == self._wildcard else self.known.setdefault(text, text)
+
+    def of_request(self, value: str, _domain: str) -> Collection[object]:
+        """The keys a request looks under."""
+        return (value,) if self._wildcard is None else (value, _ANY)
+
+
+class RoleKeys:
+    """Keys for ``g(path, field)``: a request looks under every name it inherits."""
+
+    def __init__(self, dimension: Dimension, roles: Roles | DomainRoles) -> None:
+        self._column = dimension.column
+        self._wildcard = dimension.wildcard
+        self._roles = roles
+        names = roles.names() if isinstance(roles, Roles) and dimension.wildcard is not None else ()
+        self.known: dict[str, str] = {name: name for name in names}
+
+    def of_row(self, row: Fields) -> object:
+        """The key a row is filed under."""
+        text = row[self._column]
+        if text == self._wildcard:
+            return _ANY
+        return self.known.setdefault(text, text)
+
+    def of_request(self, value: str, domain: str) -> Collection[object]:
+        """The keys a request looks under."""
+        roles = self._roles
+        reached = roles.reach(value) if isinstance(roles, Roles) else roles.reach(value, domain)
+        return reached if self._wildcard is None else (*reached, _ANY)
+
+
+class PrefixKeys:
+    """Keys for a pattern function: the literal start of each pattern, which every matching text shares."""
+
+    def __init__(self, dimension: Dimension) -> None:
+        self._column = dimension.column
+        self._name = dimension.function
+        self._lengths: set[int] = set()
+
+    def of_row(self, row: Fields) -> object:
+        """The key a row is filed under."""
+        prefix = patterns.literal_prefix(self._name, row[self._column])
+        self._lengths.add(len(prefix))
+        return prefix
+
+    def of_request(self, value: str, _domain: str) -> Collection[object]:
+        """The keys a request looks under."""
+        size = len(value)
+        return [value[:length] for length in self._lengths if length <= size]
+
+
+Keys = EqualKeys | RoleKeys | PrefixKeys
+
+
+def make_keys(dimension: Dimension, roles: dict[str, Roles | DomainRoles]) -> Keys:
+    """The keys of a dimension."""
+    if dimension.function == "==":
+        return EqualKeys(dimension)
+    if dimension.function in roles:
+        return RoleKeys(dimension, roles[dimension.function])
+    return PrefixKeys(dimension)
+
+
+class Index:
+    """Rules by key.
+
+    Dimensions with one key per request (plain equality) come first and form one tuple; the others are levels
+    of nested dicts below it, walked with every key of the request. Where there are two such levels or more,
+    the outcome is remembered by the request's keys. Only names that the policy knows count as keys there, so
+    no stream of requests can fill that memory with names of its own.
+    """
+
+    def __init__(self, dimensions: list[Dimension], roles: dict[str, Roles | DomainRoles]) -> None:
+        order = sorted(range(len(dimensions)), key=lambda number: not _is_single(dimensions[number]))
+        self.dimensions = [dimensions[number] for number in order]
+        self._keys = [make_keys(dimension, roles) for dimension in self.dimensions]
+        self.singles = sum(_is_single(dimension) for dimension in self.dimensions)
+        self._drafts: dict[Any, Any] = {}
+        self._remembers = len(self.dimensions) - self.singles > 1 and not any(
+            isinstance(keys, PrefixKeys) or dimension.domain
+            for keys, dimension in zip(self._keys, self.dimensions, strict=True)
+        )
+        self._remembered: dict[tuple[str | None, ...], Bucket] = {}
+        self.table: dict[Any, Any] = {}
+
+    @property
+    def remembered(self) -> dict[tuple[str | None, ...], Bucket] | None:
+        """Outcomes by known keys, None where outcomes are not remembered."""
+        return self._remembered if self._remembers else None
+
+    @property
+    def known(self) -> list[dict[str, str]]:
+        """Per dimension, the names that count as keys of what is remembered."""
+        return [keys.known for keys in self._keys if not isinstance(keys, PrefixKeys)]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the table maps keys straight to buckets."""
+        return self.singles == len(self.dimensions)
+
+    def add(self, row: Fields, entry: Entry, leading: tuple[Equality, ...]) -> None:
+        """File a rule; rules come in row order."""
+        keys = [keys.of_row(row) for keys in self._keys]
+        first: Any = keys[0] if self.singles == 1 else tuple(keys[: self.singles])
+        level = self.table
+        path = [first, *keys[self.singles :]]
+        for key in path[:-1]:
+            level = level.setdefault(key, {})
+        level.setdefault(path[-1], []).append((entry, leading))
+
+    def finish(self, checkpoint: Callable[[], None]) -> None:
+        """Turn drafts into buckets once every rule is filed."""
+        depth = len(self.dimensions) - self.singles
+        self._finish(self.table, depth, checkpoint)
+
+    def _finish(self, level: dict[Any, Any], depth: int, checkpoint: Callable[[], None]) -> None:
+        for number, (key, value) in enumerate(level.items()):
+            if depth > 0:
+                self._finish(value, depth - 1, checkpoint)
+            else:
+                level[key] = value if self._remembers else make_bucket(value)
+            if number % 64 == 0:
+                checkpoint()
+
+    def resolve(self, *values: str) -> Bucket | list[Bucket]:
+        """The bucket or buckets for the values of a request: one per dimension, a domain after its own."""
+        pairs = self._pairs(values)
+        if not self._remembers:
+            found = self._collect(pairs)
+            return found[0] if len(found) == 1 else found
+        memo = tuple([keys.known.get(value) for keys, (value, _) in zip(self._keys, pairs, strict=True)])  # type: ignore[union-attr]
+        known = self._remembered.get(memo)
+        return self._remember(memo, pairs) if known is None else known
+
+    def _pairs(self, values: tuple[str, ...]) -> list[tuple[str, str]]:
+        rest = iter(values)
+        return [(next(rest), next(rest) if dimension.domain else "") for dimension in self.dimensions]
+
+    def _remember(self, memo: tuple[str | None, ...], pairs: list[tuple[str, str]]) -> Bucket:
+        drafts: Draft = [item for draft in self._collect(pairs) for item in draft]
+        drafts.sort(key=lambda item: item[0][0])
+        bucket = make_bucket(drafts)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[memo] = bucket
+        return bucket
+
+    def _collect(self, pairs: list[tuple[str, str]]) -> list[Any]:
+        first: Any = pairs[0][0] if self.singles == 1 else tuple([value for value, _ in pairs[: self.singles]])
+        node = self.table.get(first)
+        if node is None:
+            return []
+        nodes = [node]
+        for keys, (value, domain) in zip(self._keys[self.singles :], pairs[self.singles :], strict=True):
+            nodes = _descend(nodes, keys.of_request(value, domain))
+        return nodes
+
+
+def _descend(nodes: list[dict[Any, Any]], keys: Collection[object]) -> list[Any]:
+    found: list[Any] = []
+    for node in nodes:
+        if len(keys) <= len(node):
+            found += [node[key] for key in keys if key in node]
+        else:
+            wanted = keys if isinstance(keys, frozenset) else set(keys)
+            found += [child for key, child in node.items() if key in wanted]
+    return found
+
+
+def _is_single(dimension: Dimension) -> bool:
+    return dimension.function == "==" and dimension.wildcard is None
+
+
+def select(bucket: Bucket, read: Callable[[Path], str]) -> Iterable[Entry]:
+    """The entries of a bucket that may match, where ``read`` gives the text at a path of the request."""
+    if not isinstance(bucket, Split):
+        return bucket
+    found = list(bucket.plain)
+    for path, branch in bucket.branches:
+        below = branch.get(read(path))
+        if below is not None:
+            found += select(below, read)
+    return found
+
+
+def flatten(bucket: Bucket) -> Iterator[Entry]:
+    """Every entry of a bucket; an entry filed under several texts comes several times."""
+    if not isinstance(bucket, Split):
+        yield from bucket
+        return
+    yield from bucket.plain
+    for _, branch in bucket.branches:
+        for below in branch.values():
+            yield from flatten(below)

@@ -1,0 +1,116 @@
+"""Strict mode: every row compiled or the policy refused; every answer pycasbin's, or a typed error."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from casbin.core_enforcer import EnforceContext
+from casbin.model import Model
+
+from pdp.engine.compiled import checks, loading
+from pdp.engine.compiled.builder import Checkpoint
+from pdp.engine.compiled.effects import EFFECTS
+from pdp.engine.compiled.errors import Finding, NotCompilableError, PolicyError
+from pdp.engine.compiled.functions import Function
+from pdp.engine.compiled.program import Program, Sections, build_strict, closures, define, describe
+from pdp.engine.compiled.report import CompilationReport
+from pdp.engine.compiled.writing import Fields
+
+
+class StrictEngine:
+    """A checked policy and its compiled matchers.
+
+    Args:
+        model: a path or a model.
+        source: a path, an adapter, or rows that start with their policy type.
+        checkpoint: called between units of work while building.
+        previous: an engine whose compiled conditions are taken over where they are the same.
+
+    Raises:
+        PolicyError: the model or the policy has a hole; see ``docs/engine.md`` for the list.
+    """
+
+    def __init__(
+        self,
+        model: str | Model,
+        source: loading.Source,
+        checkpoint: Checkpoint,
+        previous: StrictEngine | None = None,
+    ) -> None:
+        self.model = loading.model_of(model)
+        loaded = loading.load_strictly(self.model, loading.adapter_of(source))
+        checkpoint()
+        findings = [*checks.model_findings(self.model), *checks.policy_findings(loaded)]
+        _refuse(findings)
+        self.rows = _in_order(loaded)
+        checkpoint()
+        self.effect = EFFECTS[self.model["e"]["e"].value]
+        try:
+            self._roles = closures(self.model, loaded.grouping)
+        except NotCompilableError as error:
+            raise PolicyError((Finding("model", -1, str(error)),)) from None
+        _refuse([*checks.role_findings(self._roles)])
+        self._checkpoint = checkpoint
+        old = previous.programs if previous else {}
+        wanted = [Sections(), *(sections for sections in old if sections != Sections())]
+        self.programs: dict[Sections, Program] = {
+            sections: self._build(sections, old.get(sections)) for sections in wanted
+        }
+
+    def _build(self, sections: Sections, previous: Program | None) -> Program:
+        try:
+            definition = define(self.model, sections, self._roles)
+        except NotCompilableError as error:
+            raise PolicyError((Finding("model", -1, str(error)),)) from None
+        program = build_strict(definition, self.rows[sections.policy], self._checkpoint, previous)
+        _refuse(program.builder.findings)
+        return program
+
+    def rows_of(self, ptype: str) -> Sequence[Fields]:
+        """The rules of a policy type, in the order of evaluation."""
+        return self.rows[ptype]
+
+    def program(self, context: EnforceContext) -> Program:
+        """The program for a context, compiled on first use.
+
+        Raises:
+            PolicyError: its sections do not exist or do not compile.
+        """
+        sections = Sections(context.rtype, context.ptype, context.mtype)
+        program = self.programs.get(sections)
+        if program is None:
+            program = self.programs[sections] = self._build(sections, None)
+        return program
+
+    @property
+    def match(self) -> Function:
+        """The default sections' matching function."""
+        return self.programs[Sections()].match
+
+    def report(self) -> CompilationReport:
+        """How the default sections are evaluated."""
+        builder = self.programs[Sections()].builder
+        indexed = describe(builder.index.dimensions, builder.definition)
+        return CompilationReport("strict", len(builder.rows), indexed, len(builder.conditions))
+
+
+def _refuse(findings: Sequence[Finding]) -> None:
+    if findings:
+        raise PolicyError(tuple(findings))
+
+
+def _in_order(loaded: loading.Loaded) -> dict[str, list[Fields]]:
+    """Rows in the order of evaluation: pycasbin's own sorting by priority, otherwise as loaded."""
+    if not EFFECTS[loaded.model["e"]["e"].value].ordered:
+        return {ptype: [tuple(row) for row in rows] for ptype, rows in loaded.policy.items()}
+    model = copy.deepcopy(loaded.model)
+    for section, found in (("p", loaded.policy), ("g", loaded.grouping)):
+        for key, rows in found.items():
+            model[section][key].policy = rows
+    try:
+        model.sort_policies_by_subject_hierarchy()
+    except RuntimeError as error:
+        raise PolicyError((Finding("g", -1, str(error)),)) from error
+    model.sort_policies_by_priority()
+    return {ptype: [tuple(row) for row in assertion.policy] for ptype, assertion in model["p"].items()}

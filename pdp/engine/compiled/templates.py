@@ -1,0 +1,49 @@
+"""Code objects, shared by every test whose source is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+Test = Callable[..., Any]
+Factory = Callable[..., Test]
+_MAX_FACTORIES: Final = 20_000
+_BUILTINS: Final = {kind.__name__: kind for kind in (type, dict, str, bool, tuple, Exception)}
+
+
+class Templates:
+    """Factories of tests by source.
+
+    A source is written by a :class:`~pdp.engine.compiled.writing.Writer` and by nothing else: it consists of a
+    fixed vocabulary and of identifiers. Literals are arguments of the factory, never part of the source.
+    """
+
+    __slots__ = ("_arguments", "_factories", "_namespace")
+
+    def __init__(self, arity: int, helpers: dict[str, object]) -> None:
+        self._arguments = ", ".join(f"r{position}" for position in range(arity))
+        self._namespace: dict[str, object] = {"__builtins__": dict(_BUILTINS)}
+        self._namespace.update(helpers)
+        self._factories: dict[tuple[str, int], Factory] = {}
+
+    def factory(self, source: str, slots: int) -> Factory:
+        """The factory for a source with a number of slots: literals in, test out."""
+        key = source, slots
+        factory = self._factories.get(key)
+        if factory is None:
+            if len(self._factories) >= _MAX_FACTORIES:
+                self._factories.clear()
+            factory = self._factories[key] = self._build(source, slots)
+        return factory
+
+    def _build(self, source: str, slots: int) -> Factory:
+        literals = ", ".join(f"c{number}" for number in range(slots))
+        text = f"def make({literals}):\n def condition({self._arguments}):\n  return {source}\n return condition\n"
+        return cast("Factory", self.define(text, "make"))
+
+    def define(self, text: str, name: str, extra: dict[str, object] | None = None) -> object:
+        """Define one function from source and return it."""
+        scope = {**self._namespace, **(extra or {})}
+        code = compile(text, "<compiled policy>", "exec", dont_inherit=True)
+        exec(code, scope)  # noqa: S102 - the source is written here, from a checked tree, without literals
+        return scope[name]

@@ -1,0 +1,177 @@
+"""Pure translation between the wire contract pdp.v1 and the core.
+
+Nothing is decided or checked here: a request is carried over as it is, and the service validates it.
+
+A decision is written as several serialised pieces of one ``Decision`` message. Their concatenation is that message
+(https://protobuf.dev/programming-guides/encoding/#last-one-wins), so a piece that many answers share is serialised
+once. Each memo below is a pure function of its whole key; it saves time and can hold nothing stale.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pdp.core.decision import AttributeUse, Effect, Entity, StepUp
+from pdp.core.reasons import Cause
+from pdp.core.request import Context, EntityRef, Request
+from pdp.ports import Answer
+from pdp.v1 import decision_pb2 as wire
+from pdp.v1 import policy_decision_pb2 as rpc
+from pdp.v1 import request_pb2
+
+EFFECTS: Final = {Effect.ALLOW: wire.EFFECT_ALLOW, Effect.DENY: wire.EFFECT_DENY}
+_ENTITIES: Final = {
+    Entity.SUBJECT: wire.ENTITY_SUBJECT,
+    Entity.DEVICE: wire.ENTITY_DEVICE,
+    Entity.SESSION: wire.ENTITY_SESSION,
+    Entity.RESOURCE: wire.ENTITY_RESOURCE,
+    Entity.CONTEXT: wire.ENTITY_CONTEXT,
+}
+# The bounds of google.protobuf.Timestamp: years 1 to 9999. A record may claim any time of issue.
+_FIRST_SECOND: Final = -62135596800
+_LAST_SECOND: Final = 253402300799
+_LENGTH_DELIMITED: Final = 2
+
+
+def to_request(message: rpc.EvaluateRequest) -> Request:
+    """Carry a request over to the core."""
+    subject, resource = message.subject, message.resource
+    return Request(
+        EntityRef(subject.type, subject.id),
+        message.action.name,
+        EntityRef(resource.type, resource.id),
+        _context(message.context.SerializeToString()),
+        message.session_id,
+        message.device_id,
+    )
+
+
+# Callers state few distinct circumstances, and building them is a third of the translation.
+@lru_cache(maxsize=1024)
+def _context(serialised: bytes) -> Context:
+    context = request_pb2.Context.FromString(serialised)
+    return Context(
+        context.purpose,
+        context.channel,
+        context.network,
+        context.emergency,
+        context.emergency_reason,
+        frozenset(context.supported_obligations),
+    )
+
+
+def with_defaults(item: rpc.EvaluateRequest, defaults: rpc.EvaluateRequest) -> rpc.EvaluateRequest:
+    """Complete an item of a batch: what it has replaces the default's as a whole (AuthZEN 1.0, section 7.1.1)."""
+    whole = rpc.EvaluateRequest()
+    whole.CopyFrom(defaults)
+    for field, _ in item.ListFields():
+        whole.ClearField(field.name)
+    whole.MergeFrom(item)
+    return whole
+
+
+def decision_bytes(answer: Answer) -> bytes:
+    """Serialise an answer as a ``pdp.v1.Decision``."""
+    decision = answer.decision
+    own = wire.Decision(decision_id=answer.id, trace_id=answer.trace_id)
+    _set_time(own.decided_at, answer.time)
+    _set_time(own.valid_until, decision.valid_until)
+    pieces = [own.SerializeToString(), _outcome(decision.effect, decision.causes, decision.rules, decision.revision)]
+    pieces += [_obligation(o.id, o.type, o.mandatory, tuple(o.properties.items())) for o in decision.obligations]
+    pieces += [_attribute_use(use, max(0, int(answer.time - use.issued_at))) for use in decision.attributes]
+    if decision.step_up:
+        pieces.append(_step_up(decision.step_up))
+    return b"".join(pieces)
+
+
+def evaluate_response(answer: Answer) -> bytes:
+    """Serialise an ``EvaluateResponse``."""
+    return _RESPONSE_DECISION + _with_length(decision_bytes(answer))
+
+
+def batch_decision(answer: Answer) -> bytes:
+    """Serialise a ``BatchEvaluateResponse`` of one result, a decision; concatenated, such are the whole response."""
+    return _BATCH_RESULTS + _with_length(_RESULT_DECISION + _with_length(decision_bytes(answer)))
+
+
+def batch_error(status: bytes) -> bytes:
+    """Serialise a ``BatchEvaluateResponse`` of one result, an error, from a serialised ``google.rpc.Status``."""
+    return _BATCH_RESULTS + _with_length(_RESULT_ERROR + _with_length(status))
+
+
+def stream_decision(request_id: str, answer: Answer) -> bytes:
+    """Serialise an ``EvaluateStreamResponse`` with a decision."""
+    name = rpc.EvaluateStreamResponse(request_id=request_id).SerializeToString()
+    return name + _STREAM_DECISION + _with_length(decision_bytes(answer))
+
+
+def stream_error(request_id: str, status: bytes) -> bytes:
+    """Serialise an ``EvaluateStreamResponse`` with an error, from a serialised ``google.rpc.Status``."""
+    name = rpc.EvaluateStreamResponse(request_id=request_id).SerializeToString()
+    return name + _STREAM_ERROR + _with_length(status)
+
+
+@lru_cache(maxsize=4096)
+def _outcome(effect: Effect, causes: tuple[Cause, ...], rules: tuple[str, ...], revision: str) -> bytes:
+    reasons = [wire.Reason(code=cause.code, about=cause.about) for cause in causes]
+    return wire.Decision(
+        effect=EFFECTS[effect], reasons=reasons, rule_ids=rules, policy_revision=revision
+    ).SerializeToString()
+
+
+@lru_cache(maxsize=1024)
+def _obligation(name: str, kind: str, mandatory: bool, properties: tuple[tuple[str, str], ...]) -> bytes:  # noqa: FBT001
+    message = wire.Obligation(id=name, type=kind, mandatory=mandatory, properties=dict(properties))
+    return wire.Decision(obligations=[message]).SerializeToString()
+
+
+# Whole seconds of age, so that a hot record is serialised once a second and not for every answer.
+@lru_cache(maxsize=16384)
+def _attribute_use(use: AttributeUse, age: int) -> bytes:
+    message = wire.AttributeUse(entity=_ENTITIES[use.entity], version=use.version)
+    _set_time(message.issued_at, use.issued_at)
+    message.age.seconds = min(age, _LAST_SECOND)
+    return wire.Decision(attribute_uses=[message]).SerializeToString()
+
+
+def _step_up(step_up: StepUp) -> bytes:
+    message = wire.StepUp(acr_values=step_up.acr_values)
+    if step_up.max_age is not None:
+        message.max_age.seconds = step_up.max_age
+    return wire.Decision(step_up=message).SerializeToString()
+
+
+def _set_time(timestamp: Timestamp, seconds: float) -> None:
+    # Microseconds are all that a float holds of the present time.
+    micros = round(min(max(seconds, _FIRST_SECOND), _LAST_SECOND) * 1e6)
+    timestamp.seconds, rest = divmod(micros, 1_000_000)
+    timestamp.nanos = rest * 1000
+
+
+def _with_length(payload: bytes) -> bytes:
+    return _varint(len(payload)) + payload
+
+
+@lru_cache(maxsize=4096)
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte, the eighth says that more follow
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _tag(message_type: type[Message], field: str) -> bytes:
+    return _varint(message_type.DESCRIPTOR.fields_by_name[field].number << 3 | _LENGTH_DELIMITED)
+
+
+_RESPONSE_DECISION: Final = _tag(rpc.EvaluateResponse, "decision")
+_BATCH_RESULTS: Final = _tag(rpc.BatchEvaluateResponse, "results")
+_RESULT_DECISION: Final = _tag(rpc.BatchEvaluateResult, "decision")
+_RESULT_ERROR: Final = _tag(rpc.BatchEvaluateResult, "error")
+_STREAM_DECISION: Final = _tag(rpc.EvaluateStreamResponse, "decision")
+_STREAM_ERROR: Final = _tag(rpc.EvaluateStreamResponse, "error")

@@ -12,6 +12,7 @@ from pdp.core.schema import Attribute, Kind, Schema
 
 _NUMERIC: Final = frozenset({Kind.INT, Kind.NUMBER})
 _ORDERED: Final = frozenset({"<", "<=", ">", ">="})
+_NOW: Final = "context.time"
 _IDENTITY: Final = {name: Attribute(name, Kind.STRING) for name in ("id", "type")}
 
 
@@ -65,14 +66,20 @@ class _Checker:
         self._single_clock(node)
 
     def _single_clock(self, node: Compare) -> None:
-        """Hold comparisons of the present time to the forms whose turning point can be foreseen."""
-        if node.operator not in _ORDERED and any(
-            isinstance(side, Difference) or (isinstance(side, Ref) and side.path == "context.time")
-            for side in (node.left, node.right)
-        ):
-            raise ConditionError(node.start, "equality with the present time is a matter of luck", "use < or >=")
+        """Hold comparisons with the present time to the forms whose turning point can be foreseen."""
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            if not _tells_time(side):
+                continue
+            if node.operator not in _ORDERED:
+                raise ConditionError(node.start, "equality with the present time is a matter of luck", "use < or >=")
+            if isinstance(side, Difference) and not isinstance(other, Literal):
+                raise ConditionError(other.start, "an age is compared with a number of seconds", "write a constant")
+            if _tells_time(other):
+                raise ConditionError(other.start, "the present time compared with itself")
 
     def _membership(self, item: Node, container: Node) -> None:
+        if not isinstance(item, Literal | Ref):
+            raise ConditionError(item.start, "only an attribute or a constant can be in something")
         kind = self._kind(item)
         if isinstance(container, Choices):
             for choice in container.values:
@@ -109,7 +116,7 @@ class _Checker:
             case Difference(left=left, right=right):
                 if (self._kind(left), self._kind(right)) != (Kind.TIME, Kind.TIME):
                     raise ConditionError(node.start, "only times may be subtracted")
-                if left.path != "context.time":
+                if left.path != _NOW or right.path == _NOW:
                     raise ConditionError(
                         node.start, "an age is the present time less another", "r.context.time - ..."
                     )
@@ -134,6 +141,10 @@ class _Checker:
             hint = f"did you mean r.{ref.entity}.{close[0]}?" if close else "declare it in schema.yaml"
             raise ConditionError(ref.start, f"{owner} has no attribute {ref.name!r}", hint)
         return declared[ref.name]
+
+
+def _tells_time(node: Node) -> bool:
+    return isinstance(node, Difference) or (isinstance(node, Ref) and node.path == _NOW)
 
 
 def _literal_kind(literal: Literal) -> Kind:

@@ -16,7 +16,7 @@ _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _TOKEN: Final = re.compile(
     r"""(?P<space>\s+)
       | (?P<ref>r\.[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)
-      | (?P<number>[0-9]+(?:\.[0-9]+)?(?![A-Za-z0-9_.]))
+      | (?P<number>(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?(?![A-Za-z0-9_.]))
       | (?P<string>'[^'\n]*'|"[^"\n]*")
       | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<symbol>&&|\|\||==|!=|<=|>=|[<>!(),-])""",

@@ -116,6 +116,8 @@ class _Binder:
 
     def _stream(self, path: str, method: Streaming) -> Callable[[AsyncIterator[bytes], Context], Any]:
         async def serve(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            stated: float | None = context.time_remaining()
+            late = guard.STREAM_AGE if stated is None else guard.DEADLINE_EXCEEDED
             try:
                 call = self._call(path, context, self._limits.connection_age)
                 async with asyncio.timeout_at(call.deadline) as timer:
@@ -123,7 +125,7 @@ class _Binder:
                         yield answer
             except Exception as error:  # noqa: BLE001 - the outermost guard
                 expired = isinstance(error, TimeoutError) and timer.expired()
-                await _abort(context, guard.STREAM_AGE if expired else guard.to_status(error, path))
+                await _abort(context, late if expired else guard.to_status(error, path))
 
         return serve
 

@@ -156,7 +156,7 @@ class Worker:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 line = await reader.readline()
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             line = b""
         if line != control.READY:
             raise StartError("a worker ended before it served; its output says why")

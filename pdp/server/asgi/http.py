@@ -78,6 +78,8 @@ async def _respond(
     handler = handlers.get((method, path))
     if handler is None:
         return _no_handler(handlers, path)
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > limits.header_bytes:
+        return error_response(RpcError(Code.RESOURCE_EXHAUSTED, "headers too large"), 431)
     body = await _read_body(limits, active)
     active.watch_caller()
     query = scope["query_string"].decode("latin-1")

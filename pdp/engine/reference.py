@@ -135,6 +135,13 @@ class _MemoryAdapter(Adapter):  # type: ignore[misc]  # casbin has no types
 
 
 def _row(rule: Rule) -> list[str]:
-    condition = _LINE_SPACE.sub(" ", rule.text)
-    obligations = ";".join(rule.obligations)
-    return [rule.id, rule.role, rule.action, rule.resource, condition, rule.effect.value, obligations, rule.basis]
+    names = [rule.id, rule.role, rule.action, rule.resource]
+    return [*names, _condition(rule.text), rule.effect.value, ";".join(rule.obligations), rule.basis]
+
+
+def _condition(text: str) -> str:
+    """Make a checked condition readable to Casbin, which replaces && by the letters ``and`` with nothing around.
+
+    No text constant can hold what is replaced here (``core.condition.parse``).
+    """
+    return _LINE_SPACE.sub(" ", text).replace("&&", " && ").replace("||", " || ")

@@ -75,7 +75,8 @@ def read_file(folder: Path, name: str, problems: Problems, limit: int = FILE_LIM
 def signature(folder: Path) -> Signature:
     """Give what changes whenever a file is added, removed, replaced or written to, without reading any.
 
-    Each entry is a path, its inode, its size in bytes and its time of modification in nanoseconds.
+    Each entry is a path, its inode, its size in bytes and the time of its last change in nanoseconds (not
+    of its modification, which copying tools set back).
     """
     found = []
     names = (*_FIXED, *_listed(folder))
@@ -84,7 +85,7 @@ def signature(folder: Path) -> Signature:
             about = (folder / name).stat()
         except OSError:
             continue
-        found.append((name, about.st_ino, about.st_size, about.st_mtime_ns))
+        found.append((name, about.st_ino, about.st_size, about.st_ctime_ns))
     return tuple(found)
 
 

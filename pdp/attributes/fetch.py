@@ -13,9 +13,10 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from pdp.attributes.connections import Address, Connector, Locator
+from pdp.attributes.connections import Address, Connector
 from pdp.attributes.fields import Stored, read, unreadable, wanted_fields
 from pdp.attributes.keys import key_of
+from pdp.attributes.locate import Locator
 from pdp.core.decision import Entity
 from pdp.core.errors import AttributesUnavailableError
 from pdp.core.request import EntityRef
@@ -69,7 +70,7 @@ class Reader:
             AttributesUnavailableError: nobody can say which server to read.
             Exception: whatever the library raises; every kind of it means that the store did not answer properly.
         """
-        pipeline = self._current().pipeline(transaction=False)
+        pipeline = self.client().pipeline(transaction=False)
         for item in wants:
             pipeline.hmget(item.key, wanted_fields(schema.attributes_of(item.entity, item.ref.type)))
             pipeline.pttl(item.key)
@@ -87,10 +88,15 @@ class Reader:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _current(self) -> Redis:
+    def client(self) -> Redis:
+        """Give a client of the server to read.
+
+        Raises:
+            AttributesUnavailableError: nobody can say which it is.
+        """
         address = self._locator.address()
         if address is None:
-            raise AttributesUnavailableError("no sentinel majority names a primary")
+            raise AttributesUnavailableError("no majority of the sentinels names a primary")
         if self._client is None or address != self._address:
             self._retire()
             self._client, self._address = self._connector.client(address), address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pdp.attributes.errors import AttributesInvalidError
 from pdp.core.decision import Entity
 from pdp.core.errors import InvalidRequestError
 from pdp.core.request import EntityRef, Request, validate
@@ -26,24 +27,31 @@ def split_key(key: bytes) -> tuple[str, str, str] | None:
     return (parts[1], parts[2], parts[3]) if len(parts) == _PARTS and parts[0] == PREFIX[:-1] else None
 
 
+def address_of(entity: Entity, ref: EntityRef) -> str:
+    """Write an entity as ``parse_address`` reads it."""
+    return f"{entity}/{ref.id}" if entity in _UNTYPED else f"{entity}/{ref}"
+
+
 def parse_address(text: str) -> tuple[Entity, EntityRef]:
     """Read an entity as a person writes it: ``subject/user:alice``, ``resource/customer:c-1``, ``session/s-1``.
 
     The entity may be left out before a type, where it is a subject: ``user:alice``.
 
     Raises:
-        ValueError: says what form is expected.
+        AttributesInvalidError: says what form is expected.
     """
     head, slash, rest = text.partition("/")
     if not slash or ":" in head:
         head, rest = Entity.SUBJECT.value, text
     if head not in _STORED:
-        raise ValueError(f"{text!r}: must start with one of {', '.join(f'{entity}/' for entity in _STORED)}")
+        raise AttributesInvalidError(
+            f"{text!r}: must start with one of {', '.join(f'{entity}/' for entity in _STORED)}"
+        )
     entity = Entity(head)
     kind, colon, identifier = rest.partition(":")
     ref = EntityRef(entity.value, rest) if entity in _UNTYPED else EntityRef(kind, identifier)
     if entity not in _UNTYPED and not colon:
-        raise ValueError(f"{text!r}: a {entity} is written {entity}/<type>:<id>")
+        raise AttributesInvalidError(f"{text!r}: a {entity} is written {entity}/<type>:<id>")
     check_ref(ref)
     return entity, ref
 
@@ -52,9 +60,9 @@ def check_ref(ref: EntityRef) -> None:
     """Refuse a reference that no request could name.
 
     Raises:
-        ValueError: names the part that is wrong.
+        AttributesInvalidError: names the part that is wrong.
     """
     try:
         validate(Request(_ANY, "any", ref))
     except InvalidRequestError as error:
-        raise ValueError(f"{error.field.removeprefix('resource.')} {error.problem}") from None
+        raise AttributesInvalidError(f"{error.field.removeprefix('resource.')} {error.problem}") from None

@@ -30,10 +30,15 @@ class SentinelLocator:
         self._service = service
         self._named: Address | None = None
         self._named_at = 0.0
+        self._first = asyncio.Event()
 
     def address(self) -> Address | None:
         """Give the primary; None while no majority has named one in the last three seconds."""
         return self._named if time.monotonic() - self._named_at < _HOLDS else None
+
+    async def named(self) -> None:
+        """Wait until a majority has named a primary for the first time."""
+        await self._first.wait()
 
     async def run(self) -> None:
         """Follow the primary until cancelled."""
@@ -52,6 +57,7 @@ class SentinelLocator:
         named, votes = Counter(answers).most_common(1)[0]
         if named is not None and votes > len(self._sentinels) / 2:
             self._named, self._named_at = named, asked
+            self._first.set()
 
     async def _ask(self, sentinel: Redis) -> Address | None:
         try:

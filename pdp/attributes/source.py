@@ -8,12 +8,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 from pdp.attributes.cache import NearCache
-from pdp.attributes.connections import Connector, FixedLocator, Locator
+from pdp.attributes.connections import Connector
 from pdp.attributes.fetch import Reader, Want, want
 from pdp.attributes.flights import Flights, Outdated
 from pdp.attributes.lease import Lease
-from pdp.attributes.sentinel import SentinelLocator
-from pdp.attributes.settings import RedisSettings, parse_url
+from pdp.attributes.locate import locator_of
+from pdp.attributes.settings import RedisSettings
 from pdp.attributes.stats import AttributeStats
 from pdp.attributes.tracking import Tracker
 from pdp.core.entities import Entities
@@ -134,14 +134,6 @@ class RedisAttributes:
             if not wants:
                 return found
         raise AttributesUnavailableError("a record is older than one already used: a stale replica or a lost write")
-
-
-def locator_of(settings: RedisSettings, connector: Connector) -> Locator:
-    """Make what knows the address to read."""
-    url = parse_url(settings.url)
-    if url.service:
-        return SentinelLocator(connector, url.hosts, url.service)
-    return FixedLocator((url.path, 0) if url.path else url.hosts[0])
 
 
 def _background(run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

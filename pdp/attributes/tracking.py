@@ -18,9 +18,11 @@ from typing import Any, Final, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
-from pdp.attributes.connections import Address, Connector, Locator, describe
+from pdp.attributes.connections import Address, Connector, describe
 from pdp.attributes.keys import PREFIX
+from pdp.attributes.locate import Locator
 from pdp.attributes.settings import RedisSettings
+from pdp.core.errors import AttributesUnavailableError
 
 _log: Final = logging.getLogger(__name__)
 _FIRST_DELAY: Final = 0.05
@@ -72,7 +74,7 @@ class Tracker:
     async def _session(self) -> None:
         address = self._locator.address()
         if address is None:
-            raise ConnectionError("no sentinel majority names a primary")
+            raise AttributesUnavailableError("no majority of the sentinels names a primary")
         connection = self._connector.dedicated(address)
         try:
             async with asyncio.timeout(self._settings.connect_timeout):

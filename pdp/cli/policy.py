@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ from pdp.policy import load
 app = typer.Typer(no_args_is_help=True)
 _STYLES: Final = {"allow": "green", "deny": "red"}
 _TAB: Final = 4
+_WORD: Final = re.compile(r"[\w.-]+")
 
 
 @app.callback()
@@ -83,7 +85,10 @@ def _underline(console: Console, problem: PolicyProblem, line: str) -> None:
     shown = line[start:].expandtabs(_TAB)[: console.width - 12]
     margin = f"{problem.line:>6} | "
     console.print(f"[dim]{margin}[/]{escape(shown)}", soft_wrap=True, highlight=False)
-    console.print(" " * (len(margin) - 2) + f"[dim]|[/] {' ' * len(before)}[bold red]^[/]", highlight=False)
+    word = _WORD.match(line, column - 1)
+    mark = "^" * min(len(word[0]) if word else 1, max(1, len(shown) - len(before)))
+    indent = " " * (len(margin) - 2)
+    console.print(f"{indent}[dim]|[/] {' ' * len(before)}[bold red]{mark}[/]", soft_wrap=True, highlight=False)
 
 
 def _show_rules(console: Console, snapshot: PolicySnapshot) -> None:
@@ -96,19 +101,20 @@ def _show_rules(console: Console, snapshot: PolicySnapshot) -> None:
             expand=True,
             padding=(0, 2, 1, 0),
         )
-        table.add_column("rule", style="bold", no_wrap=True)
-        table.add_column("role, action, resource", max_width=24)
-        table.add_column("effect")
+        table.add_column("rule", no_wrap=True)
         table.add_column("condition, obligations and basis", ratio=1)
         for rule in rules:
-            about = f"{rule.role}\n{rule.action}\n{rule.resource}"
-            effect = rule.effect.value
-            table.add_row(rule.id, about, f"[{_STYLES[effect]}]{effect}[/]", _terms(rule))
+            table.add_row(_heading(rule), _terms(rule))
         console.print(table)
         console.print()
     for name, value in _counts(snapshot).items():
         console.print(f"[dim]{name:<12}[/] {value}", highlight=False)
     console.print(f"[dim]{'revision':<12}[/] [bold]{snapshot.revision}[/]", soft_wrap=True, highlight=False)
+
+
+def _heading(rule: Rule) -> str:
+    effect = rule.effect.value
+    return f"[bold]{rule.id}[/]\n[{_STYLES[effect]}]{effect}[/] {rule.role}\n{rule.action} {rule.resource}"
 
 
 def _terms(rule: Rule) -> str:

@@ -40,7 +40,7 @@ class Problems:
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Give a hint for a name that is none of the options."""
-    known = sorted(options)
+    known = sorted(map(str, options))
     if close := get_close_matches(name, known, 1):
         return f"did you mean {close[0]!r}?"
     return ("one of " + ", ".join(known)) if known else ""

@@ -23,7 +23,8 @@ from pdp.core.validity import reliable_until
 _ROLES: Final = ("roles",)
 _NOTHING: Final = View({})
 _NOTHING_PERMITS: Final = Verdict(DENY, (Cause(Reason.NO_MATCHING_PERMIT),))
-_BURDEN: Final = attrgetter("burden", "place")
+# Equal burdens are ranked by id, not by place: the order of rules does not matter.
+_BURDEN: Final = attrgetter("burden", "id")
 
 
 def decide(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Decision:

@@ -69,14 +69,14 @@ class Offer(NamedTuple):
         permits: whether it allows.
         needed: obligation types an enforcement point must support for it to allow.
         burden: how many mandatory obligations go with it.
-        place: the rule's index among all rules.
+        id: the rule's id.
         verdict: the answer.
     """
 
     permits: bool
     needed: frozenset[str]
     burden: int
-    place: int
+    id: str
     verdict: Verdict
 
 
@@ -179,7 +179,7 @@ class PolicySnapshot:
         mandatory = [obligation.type for obligation in owed if obligation.mandatory]
         code = Reason.PERMITTED if rule.effect is ALLOW else Reason.DENIED_BY_RULE
         verdict = Verdict(rule.effect, (Cause(code, rule.id),), (rule.id,), owed)
-        return Offer(rule.effect is ALLOW, frozenset(mandatory), len(mandatory), rule.index, verdict)
+        return Offer(rule.effect is ALLOW, frozenset(mandatory), len(mandatory), rule.id, verdict)
 
     def _make_plan(self, roles: tuple[str, ...], action: str, resource_type: str) -> Plan:
         held = frozenset({WILDCARD}).union(*(self.hierarchy.roles.get(role, {role}) for role in roles))

@@ -152,6 +152,8 @@ def _read(attribute: Attribute, text: str | None) -> tuple[Value | None, Reason 
 def _list(attribute: Attribute, text: str) -> tuple[str, ...] | None:
     try:
         items = json.loads(text)
+        # An escaped half of a surrogate pair is a text that no log or wire can carry.
+        json.dumps(items, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
     if not isinstance(items, list) or not all(type(item) is str for item in items):

@@ -15,12 +15,15 @@ def reliable_until(effect: Effect, entities: Entities, plan: Plan, schema: Schem
     moment at which a comparison with the present time changes.
     """
     until = now + (schema.allow_lifetime if effect is ALLOW else schema.deny_lifetime)
-    return _turning(entities, plan, now, _aging(entities, plan, until))
+    return _turning(entities, plan, now, _aging(entities, plan, schema, until))
 
 
-def _aging(entities: Entities, plan: Plan, until: float) -> float:
-    if entities.subject is not None:
-        until = min(until, entities.subject.usable_until.get("roles", until))
+def _aging(entities: Entities, plan: Plan, schema: Schema, until: float) -> float:
+    subject, _, session, _ = entities
+    if subject is not None:
+        until = min(until, subject.usable_until.get("roles", until))
+    if session is not None and session.sound_until < until:
+        until = min([until, *[session.usable_until.get(name, until) for name in schema.bindings]])
     for _, names, position in plan.stored_needs:
         record = entities[position]
         if record is not None and record.sound_until < until:

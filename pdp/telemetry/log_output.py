@@ -1,10 +1,11 @@
-"""Where log lines go: a bounded queue and a thread that writes, so that a stuck reader of the logs stops no decision."""
+"""Where log lines go: a bounded queue and a thread that writes, so that a stuck reader of logs stops no decision."""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
+from contextlib import suppress
 from typing import Final, TextIO
 
 _WAITING: Final = 10_000
@@ -35,39 +36,31 @@ class LogOutput(logging.Handler):
         try:
             line = self.format(record)
         except Exception as error:  # noqa: BLE001 - a line that cannot be made must not stop who logs it
-            line = f"a log line could not be made: {type(error).__name__}"
+            line = self._own("logs.malformed", f"a log line could not be made: {type(error).__name__}")
         try:
             if self._dropped:
-                self._lines.put_nowait(self._notice())
+                dropped = f"{self._dropped} log lines were dropped: their reader is too slow"
+                self._lines.put_nowait(self._own("logs.dropped", dropped))
                 self._dropped = 0
             self._lines.put_nowait(line)
         except queue.Full:
             self._dropped += 1
 
     def close(self) -> None:
-        """Write what waits, for two seconds at most, and end the thread. Later records are lost."""
-        try:
-            self._lines.put_nowait(None)
-        except queue.Full:
-            pass
-        else:
+        """Write what waits, for a few seconds at most, and end the thread. Later records are lost."""
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=_CLOSE_SECONDS)
             self._thread.join(_CLOSE_SECONDS)
         super().close()
 
-    def _notice(self) -> str:
-        text = f"{self._dropped} log lines were dropped: their reader is too slow"
-        record = logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None)
-        record.event = "logs.dropped"
-        return self.format(record)
+    def _own(self, event: str, text: str) -> str:
+        facts = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text, "event": event}
+        return self.format(logging.makeLogRecord(facts))
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
-            try:
+            # The reader may be gone, or the stream closed; the queue is to empty all the same.
+            with suppress(OSError, ValueError):
                 self._stream.write(line + "\n")
                 if self._lines.empty():
                     self._stream.flush()
-            except (
-                OSError,
-                ValueError,
-            ):  # the reader is gone, or the stream closed: go on, so that the queue empties
-                continue

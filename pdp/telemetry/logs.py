@@ -1,9 +1,9 @@
 """Structured logs: one JSON object a line, or a readable line where a person looks on.
 
 A module logs with the standard library alone: ``log.warning("policy refused", extra={"event": "policy.refused"})``.
-Extras become fields. What reaches a line holds no personal data by its type: text and numbers stand as given, and
-their writer answers for them; any other object, such as a request, shows as its type's name; so does an exception that
-is not known to speak of files and settings only.
+Extras become fields. What may hold personal data is kept out by its type: text and numbers stand as given, and their
+writer answers for them; any other object, such as a request, shows as its type's name. So does an exception, unless
+it is known to speak of files and settings only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import Enum
+from math import isfinite
 from pathlib import PurePath
 from typing import Final, TextIO
 
@@ -130,11 +131,14 @@ def _message(record: logging.LogRecord) -> str:
 
 def _safe(value: object) -> object:
     """Give what may be written of a value."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no such number
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, str | Enum | PurePath | _SPEAKING):
         return str(value.value if isinstance(value, Enum) else value)
-    if isinstance(value, list | tuple | set | frozenset):
+    # A request is a tuple as well, and is not to be taken apart.
+    if isinstance(value, list | tuple | set | frozenset) and not hasattr(value, "_fields"):
         return [_safe(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): _safe(item) for name, item in value.items()}
@@ -147,7 +151,8 @@ def _chain(error: BaseException) -> Iterator[dict[str, object]]:
     for _ in range(_CHAIN_LIMIT):
         if following is None:
             return
-        places = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(following.__traceback__)]
+        frames = traceback.walk_tb(following.__traceback__)  # unlike extract_tb, it reads no source files
+        places = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in frames]
         told: dict[str, object] = {"type": type(following).__name__, "stack": places}
         if isinstance(following, _SPEAKING):
             told["message"] = str(following)

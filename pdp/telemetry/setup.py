@@ -18,6 +18,7 @@ from pdp.telemetry.exposition import Exposition
 from pdp.telemetry.metrics import DecisionMetrics, TraceMetrics
 from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
+from pdp.telemetry.spans import SpanFactory
 from pdp.telemetry.state import AttributeState, AuditState, PolicyState, StateCollector
 from pdp.telemetry.tracing import DecisionTracer
 
@@ -44,9 +45,10 @@ class Telemetry:
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
         if settings.traces_url:
-            self._pipeline = SpanPipeline(settings, version(_PACKAGE))
+            spans = SpanFactory(version(_PACKAGE), pseudonyms)
+            self._pipeline = SpanPipeline(settings, spans.make)
             self._registry.register(TraceMetrics(self._pipeline))
-            self.observers += (DecisionTracer(self._pipeline, pseudonyms, settings.traces_ratio),)
+            self.observers += (DecisionTracer(self._pipeline.offer, settings.traces_ratio),)
 
     def watch_attributes(self, read: Callable[[], AttributeState]) -> None:
         """Expose the state of the attribute source. ``read`` is called at each scrape and must be quick."""

@@ -1,0 +1,129 @@
+"""The service's answers put on record: implements ``pdp.ports.DecisionLog`` on the tamper-evident log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pdp.audit.errors import AuditError, AuditUnavailable
+from pdp.audit.identifiers import IdentifierPolicy, Treatment
+from pdp.audit.keys import load_keys
+from pdp.audit.log import DecisionLog
+from pdp.audit.settings import Durability, LogSettings
+from pdp.core.decision import Entity
+from pdp.core.errors import AuditUnavailableError
+from pdp.core.reasons import Reason
+from pdp.core.schema import Schema
+from pdp.ports import Answer
+
+_REFUSALS: Final = frozenset({Reason.ROUTE_UNKNOWN, Reason.PATH_AMBIGUOUS, Reason.IDENTITY_MISSING})
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """The log as metrics see it."""
+
+    healthy: bool
+    records: int
+    anchor_backlog: int
+
+
+class AnswerLog:
+    """Puts answers on record. Closed until ``open``; whatever is appended then is refused."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        self._settings = settings
+        self._log: DecisionLog | None = None
+
+    async def open(self, schema: Schema | None) -> None:
+        """Recover and open the log.
+
+        Args:
+            schema: says how identifiers are to appear; without one they are pseudonyms.
+
+        Raises:
+            AuditUnavailableError: it cannot be opened, is damaged, or lacks a key.
+        """
+        settings = replace(self._settings, identifiers=identifiers_of(schema)) if schema else self._settings
+        try:
+            self._log = await asyncio.to_thread(lambda: DecisionLog(settings, load_keys(settings.keys)))
+        except AuditError as error:
+            raise AuditUnavailableError(f"the decision log cannot be opened: {error}") from error
+
+    async def close(self) -> None:
+        """Sign and close the log."""
+        log, self._log = self._log, None
+        if log:
+            await asyncio.to_thread(log.close)
+
+    async def append(self, answers: Sequence[Answer]) -> None:
+        """Put answers on record; see ``pdp.ports.DecisionLog``.
+
+        Raises:
+            AuditUnavailableError: at least one of them is not on record.
+        """
+        if self._log is None:
+            raise AuditUnavailableError("the decision log is not open")
+        records = [record_of(answer) for answer in answers]
+        try:
+            if self._settings.durability is Durability.OS:
+                self._log.append_many(records)
+            else:
+                await asyncio.gather(*map(self._log.append, records))
+        except AuditUnavailable as error:
+            raise AuditUnavailableError(error.reason) from None
+
+    def obstacle(self) -> str | None:
+        """Say why nothing can be put on record, or None where it can."""
+        if self._log is None:
+            return "the decision log is not open"
+        health = self._log.health()
+        return None if health.healthy else f"{health.reason}: {health.detail}"
+
+    def state(self) -> LogState:
+        """Give the state for metrics."""
+        if self._log is None:
+            return LogState(healthy=False, records=0, anchor_backlog=0)
+        return LogState(self._log.health().healthy, self._log.size, self._log.anchor_backlog())
+
+
+def identifiers_of(schema: Schema) -> IdentifierPolicy:
+    """Give the treatment of identifiers that a schema declares; a pseudonym where it says nothing."""
+    treatment = {entity: Treatment(sensitivity.value) for entity, sensitivity in schema.identifiers.items()}
+    return IdentifierPolicy(
+        subject=treatment.get(Entity.SUBJECT, Treatment.PSEUDONYM),
+        resource=treatment.get(Entity.RESOURCE, Treatment.PSEUDONYM),
+        session=treatment.get(Entity.SESSION, Treatment.PSEUDONYM),
+        device=treatment.get(Entity.DEVICE, Treatment.PSEUDONYM),
+    )
+
+
+def record_of(answer: Answer) -> dict[str, object]:
+    """Make the record of an answer: who asked what, what was answered, and all that the answer rests on.
+
+    Identifiers are as they came; the log treats them as its policy says. Attribute values are never in it.
+    """
+    decision, request = answer.decision, answer.request
+    record: dict[str, object] = {
+        "kind": "refusal" if decision.causes[0].code in _REFUSALS else "decision",
+        "decision_id": answer.id,
+        "caller": answer.caller.id or None,
+        "subject": str(request.subject) if request else None,
+        "action": request.action if request else None,
+        "resource": {"type": request.resource.type, "id": request.resource.id} if request else None,
+        "purpose": request.context.purpose or None if request else None,
+        "session": request.session or None if request else None,
+        "device": request.device or None if request else None,
+        "outcome": decision.effect.value,
+        "reasons": [str(cause) for cause in decision.causes],
+        "rules": decision.rules,
+        "obligations": [obligation.id for obligation in decision.obligations],
+        "revision": decision.revision,
+        "attribute_versions": {use.entity.value: use.version for use in decision.attributes},
+        "trace_id": answer.trace_id,
+    }
+    if request and request.context.emergency:
+        record["emergency_reason"] = request.context.emergency_reason
+    return record

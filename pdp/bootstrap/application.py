@@ -1,0 +1,111 @@
+"""What one worker process runs: adapters put around the service, and the service behind its interfaces."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pdp.api import ext_authz
+from pdp.api.decisions import SERVICE, DecisionService
+from pdp.api.http import DecisionHttp
+from pdp.attributes import RedisAttributes
+from pdp.audit.answers import AnswerLog
+from pdp.bootstrap.admission import admitted
+from pdp.bootstrap.engines import factory_of
+from pdp.bootstrap.probes import Probes
+from pdp.config import Config, validated
+from pdp.policy.folder import FolderSource
+from pdp.server.health import Health
+from pdp.server.reflection import reflection_routes
+from pdp.server.rpc import Routes
+from pdp.service import Clocks, PolicyDecisionPoint
+from pdp.telemetry import logs
+from pdp.telemetry.settings import LogFormat
+from pdp.telemetry.setup import build as build_telemetry
+
+_CLOCKS: Final = Clocks(wall=time.time, elapsed=time.perf_counter, new_id=lambda: secrets.token_hex(16))
+_PROBE_INTERVAL: Final = 0.1
+_SPAN_GRACE: Final = 3.0
+
+
+async def build(settings: Mapping[str, Any]) -> DecisionApplication:
+    """Make the application of a worker.
+
+    Args:
+        settings: nested settings as ``config.validated`` takes them.
+
+    Raises:
+        ConfigError: they cannot be used.
+        AuditUnavailableError: the decision log cannot be opened.
+    """
+    return DecisionApplication(validated(settings))
+
+
+class DecisionApplication:
+    """Implements ``pdp.server.application.Application``."""
+
+    def __init__(self, config: Config) -> None:
+        as_text = sys.stderr.isatty() if config.telemetry.log_format is LogFormat.AUTO else False
+        self._output = logs.configure(
+            config.telemetry.log_level, json=not as_text, stream=sys.stderr, colour=sys.stderr.isatty()
+        )
+        self._telemetry = build_telemetry(config.telemetry)
+        self._attributes = RedisAttributes(config.redis)
+        self._policies = FolderSource(
+            config.policy.folder, factory_of(config.policy.engine), interval=config.policy.watch or 1.0
+        )
+        self._watches = config.policy.watch > 0
+        self._log = AnswerLog(config.audit)
+        self._health = Health([SERVICE, ext_authz.SERVICE])
+        self._probes = Probes(self._policies, self._attributes, self._log, self._telemetry)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.routes = self._make_routes(config)
+
+    async def start(self) -> None:
+        """Take the policy, open the log, begin to connect to the attribute store."""
+        await self._attributes.start()
+        await self._policies.reload()
+        policy = self._policies.current()
+        await self._log.open(policy.schema if policy else None)
+        if self._watches:
+            self._tasks.append(asyncio.create_task(self._policies.watch()))
+        self._tasks.append(asyncio.create_task(self._report_health()))
+
+    def drain(self) -> None:
+        """Report not ready from now on, and go on answering."""
+        self._probes.drain()
+        self._health.drain()
+
+    async def stop(self) -> None:
+        """Close what was opened, the log last but for the spans of what it recorded."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await self._attributes.stop()
+        await self._log.close()
+        await asyncio.to_thread(self._telemetry.shutdown, _SPAN_GRACE)
+        self._output.close()
+
+    def _make_routes(self, config: Config) -> Routes:
+        telemetry = self._telemetry
+        point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, telemetry.observers)
+        decisions = DecisionService(point, telemetry.pseudonyms, config.api)
+        envoy = ext_authz.ExtAuthz(point, self._policies, config.ext_authz)
+        asked = {**decisions.methods(), **envoy.methods(), **reflection_routes([SERVICE, ext_authz.SERVICE])}
+        http = DecisionHttp(point, config.api).handlers()
+        callers = frozenset(config.server.callers)
+        return Routes(
+            rpc={**admitted(asked, callers), **self._health.routes()},
+            http={**http, **self._probes.handlers()},
+        )
+
+    async def _report_health(self) -> None:
+        while True:
+            self._health.set(serving=not self._probes.obstacles())
+            await asyncio.sleep(_PROBE_INTERVAL)

@@ -1,0 +1,130 @@
+"""The life of the service: what is made ready around the workers, and what is told to the person who started it."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pdp.attributes import EmbeddedRedis, RedisSettings
+from pdp.audit import keys
+from pdp.bootstrap.banner import Banner
+from pdp.bootstrap.engines import factory_of
+from pdp.bootstrap.sample import load_sample
+from pdp.config import Config, ConfigError
+from pdp.core.errors import PdpError, PolicyInvalidError
+from pdp.policy import load
+from pdp.server.application import Address, ServerSettings
+from pdp.server.supervisor import StartError, Supervisor
+
+_FACTORY: Final = "pdp.bootstrap:build"
+_LOG_NAME: Final = "pdp"
+_PSEUDONYM: Final = "pseudonym"
+
+
+class LaunchError(PdpError):
+    """The service cannot start; the message says what to do."""
+
+
+async def run(config: Config, *, sample: bool) -> None:
+    """Run the service until SIGINT or SIGTERM.
+
+    Args:
+        config: all settings.
+        sample: whether to write the policy folder's sample attributes into the attribute store first.
+
+    Raises:
+        ConfigError: it would listen in the clear where it must not, or an address cannot be understood.
+        LaunchError: a part that it stands on did not start.
+    """
+    _require_privacy(config)
+    banner = Banner(config)
+    banner.policy(_look_at_policy(config))
+    banner.keys(created=_provide_keys(config.audit.keys))
+    async with _attribute_store(config, banner) as store:
+        if sample:
+            banner.sample(await load_sample(store, config.policy.folder))
+        await _serve(config.model_copy(update={"redis": store}), banner)
+    banner.stopped()
+
+
+async def _serve(config: Config, banner: Banner) -> None:
+    settings = ServerSettings(
+        factory=_FACTORY,
+        settings=config.model_dump(mode="json", fallback=dict, warnings=False),
+        listen=_address("server.listen", config.server.listen),
+        http=_address("server.http", config.server.http) if config.server.http else None,
+        limits=config.limits,
+        tls=config.tls,
+    )
+    try:
+        supervisor = Supervisor(config.server.transport, settings, config.server.workers)
+        await supervisor.run(lambda: banner.ready(supervisor.settings))
+    except (StartError, RuntimeError, OSError) as error:
+        raise LaunchError(str(error)) from error
+
+
+def _look_at_policy(config: Config) -> tuple[int, str] | PolicyInvalidError:
+    """Load the policy once for the banner; a refused one is told, and the service waits for a better one."""
+    try:
+        snapshot = load(config.policy.folder, factory_of(config.policy.engine))
+    except PolicyInvalidError as error:
+        return error
+    return len(snapshot.rules), snapshot.revision
+
+
+def _provide_keys(folder: Path) -> bool:
+    """Make keys for the decision log where there are none, so that no record is ever unsigned."""
+    if (folder / keys.SIGNING).exists():
+        return False
+    keys.generate_signing(folder, _LOG_NAME)
+    keys.generate_secret(folder, _PSEUDONYM)
+    return True
+
+
+@contextlib.asynccontextmanager
+async def _attribute_store(config: Config, banner: Banner) -> AsyncIterator[RedisSettings]:
+    if config.redis.url:
+        banner.redis(embedded=False)
+        yield config.redis
+        return
+    try:
+        embedded = EmbeddedRedis()
+        await embedded.start()
+    except RuntimeError as error:
+        raise LaunchError(str(error)) from error
+    banner.redis(embedded=True)
+    try:
+        yield replace(config.redis, url=embedded.url)
+    finally:
+        await embedded.stop()
+
+
+def _require_privacy(config: Config) -> None:
+    if config.tls or config.server.insecure:
+        return
+    for name in ("listen", "http"):
+        if text := getattr(config.server, name):
+            address = _address(f"server.{name}", text)
+            if not _is_loopback(address.host):
+                raise ConfigError(
+                    f"server.{name}: {text} is not a loopback address and there is no TLS: give [tls] certificate "
+                    "and private_key, or say --insecure"
+                )
+
+
+def _address(name: str, text: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdigit()):
+        raise ConfigError(f"{name}: {text!r} is not host:port")
+    return Address(host.strip("[]"), int(port))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

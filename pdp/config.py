@@ -1,0 +1,149 @@
+"""Settings: a TOML file, ``PDP_...`` environment variables and flags, made into one frozen, validated object.
+
+Each section is the settings object of the part it configures, so a setting is declared and documented once, where it
+is used. Later sources win: defaults, file, environment, flags.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pdp.api.settings import ApiSettings, ExtAuthzSettings
+from pdp.attributes import RedisSettings
+from pdp.audit import LogSettings
+from pdp.core.errors import PdpError
+from pdp.server.rpc import Limits, Tls
+from pdp.server.supervisor import Transport
+from pdp.telemetry.settings import TelemetrySettings
+
+ENV_PREFIX: Final = "PDP_"
+_DELIMITER: Final = "__"
+
+
+class ConfigError(PdpError):
+    """Settings that cannot be used; the message names each one and what is wrong with it."""
+
+
+def _listed(value: object) -> object:
+    """Let a variable or flag give a list as texts parted by commas."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+class Engine(enum.StrEnum):
+    """Which engine matches rules."""
+
+    COMPILED = "compiled"
+    REFERENCE = "reference"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSection:
+    """Where and how the service listens.
+
+    Attributes:
+        transport: ``grpcio``, or ``envoy`` with Python inside it.
+        listen: host:port for gRPC; on Envoy for HTTP as well.
+        http: host:port for /healthz, /readyz, /metrics and the JSON interface.
+        workers: processes that share the ports.
+        callers: SPIFFE ids that may call when mTLS is on; empty admits every certificate of the client CA.
+        insecure: permit a listener on a non-loopback address without TLS.
+    """
+
+    transport: Transport = Transport.GRPCIO
+    listen: str = "127.0.0.1:50051"
+    http: str = "127.0.0.1:8181"
+    workers: int = 1
+    callers: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySection:
+    """Which policy decides, and by which engine.
+
+    Attributes:
+        folder: the policy folder: model.conf, schema.yaml, obligations.yaml, routes.yaml and policy/*.csv.
+        engine: ``compiled``, ``reference`` (pycasbin itself), or ``shadow``: both, and the stricter answers.
+        watch: seconds between looks for changed files; 0 never looks.
+    """
+
+    folder: Path = Path("policies")
+    engine: Engine = Engine.COMPILED
+    watch: float = 0.5
+
+
+class Config(BaseModel):
+    """All settings. Frozen; a name it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: ServerSection = Field(default_factory=ServerSection)
+    limits: Limits = Field(default_factory=Limits)
+    tls: Tls | None = None
+    policy: PolicySection = Field(default_factory=PolicySection)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    audit: LogSettings = Field(default_factory=LogSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    ext_authz: ExtAuthzSettings = Field(default_factory=ExtAuthzSettings)
+
+
+def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+    """Put settings together.
+
+    Args:
+        file: a TOML file with a table a section, or None.
+        environment: variables; ``PDP_REDIS__URL`` sets ``url`` of section ``redis``.
+        flags: what the command line sets, ``section.name`` to value; None stands for not given.
+
+    Raises:
+        ConfigError: names every setting that is unknown or of no use.
+    """
+    merged: dict[str, Any] = _from_file(file) if file else {}
+    for name, value in environment.items():
+        section, delimiter, key = name.removeprefix(ENV_PREFIX).lower().partition(_DELIMITER)
+        if name.startswith(ENV_PREFIX) and delimiter:
+            _put(merged, section, key, value)
+    for name, value in flags.items():
+        section, _, key = name.partition(".")
+        if value is not None:
+            _put(merged, section, key, value)
+    return validated(merged)
+
+
+def validated(values: Mapping[str, Any]) -> Config:
+    """Make settings of nested values.
+
+    Raises:
+        ConfigError: names every setting that is unknown or of no use; never shows a value, which may be a secret.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+        raise ConfigError("these settings cannot be used:\n  " + "\n  ".join(lines)) from None
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {os.strerror(error.errno or 0)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def _put(merged: dict[str, Any], section: str, key: str, value: Any) -> None:
+    table = merged.setdefault(section, {})
+    if not key or not isinstance(table, dict):
+        raise ConfigError(f"{section}.{key} is no setting; `pdp config` lists them")
+    table[key] = value

@@ -117,11 +117,20 @@ class Builder:
 
     def _file_row(self, number: int, row: Fields, code: int, interpret: Callable[[Fields], Test] | None) -> None:
         condition = self.conditions.of(row)
-        test, problem = self._bind(condition, row)
-        if problem:
-            if interpret is None or not condition.parses:
-                self._skip(number, problem)
+        problem = condition.problem
+        test: Test | None = None
+        if not problem:
+            try:
+                test = self._bind(condition, row)
+            except NotCompilableError as error:
+                # A pattern that pycasbin fails on may be an indexed conjunct with others behind it, which the
+                # index would look at first: such a row is never left to the index.
+                self._skip(number, str(error))
                 return
+        elif interpret is None or not condition.parses:
+            self._skip(number, problem)
+            return
+        else:
             self.findings.append(Finding(self.definition.ptype, number, problem))
             test = interpret(row)
         self.bases |= condition.bases
@@ -129,14 +138,11 @@ class Builder:
         self.codes.append(code)
         self.index.add(row, (number, test, code), condition.leading)
 
-    def _bind(self, condition: Condition, row: Fields) -> tuple[Test | None, str]:
-        if condition.problem:
-            return None, condition.problem
-        try:
-            problem = checks.pattern_finding(condition.slots, row) if self._is_strict else ""
-            return (None, problem) if problem else (condition.bind(row, self.templates), "")
-        except NotCompilableError as error:
-            return None, str(error)
+    def _bind(self, condition: Condition, row: Fields) -> Test | None:
+        problem = checks.pattern_finding(condition.slots, row) if self._is_strict else ""
+        if problem:
+            raise NotCompilableError(problem)
+        return condition.bind(row, self.templates)
 
     def _skip(self, number: int, reason: str) -> None:
         self.findings.append(Finding(self.definition.ptype, number, reason))

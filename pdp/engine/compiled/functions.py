@@ -66,7 +66,7 @@ class FunctionWriter:
             return self._define("match", [*self._bases(), *self._find("()"), *self._entries(), *loop, *end])
         lines = [
             "try:",
-            *_indent(self._find("()")),
+            *_indent([*self._bases(), *self._find("()")]),
             "except Exception as error:",
             " raise ConditionError(((-1, type(error)),)) from None",
             "try:",
@@ -105,7 +105,11 @@ class FunctionWriter:
         return [] if row is None else [line.format(row)]
 
     def _bases(self) -> list[str]:
-        return [f"B(r{position})" for position in sorted(self._builder.bases)]
+        names = [f"r{position}" for position in sorted(self._builder.bases)]
+        if not self._is_strict or not names:
+            return [f"B({name})" for name in names]
+        known = " and ".join(f"type({name}) in V" for name in names)
+        return [f"if not ({known}):", *[f" B({name})" for name in names]]
 
     def _write_gate(self) -> str:
         builder = self._builder
@@ -125,7 +129,7 @@ class FunctionWriter:
         if names:
             lines.append(f"if not ({' and '.join(f'type({name}) is str' for name in names)}): E()")
         if self._gate:
-            lines.append(f"if not ({self._gate}): {nothing}")
+            lines += [f"gate = {self._gate}", f"if gate is False: {nothing}", "if gate is not True: E()"]
         return [*lines, *self._look_up(names), f"if not bucket: {nothing}"]
 
     def _look_up(self, names: list[str]) -> list[str]:

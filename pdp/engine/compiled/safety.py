@@ -21,7 +21,8 @@ CONTAINERS: Final = frozenset({list, tuple, set, frozenset})
 _SPECIAL: Final = (list, tuple, set, frozenset, dict, str, bytes, int, float, complex, type)
 _MAX_DEPTH: Final = 16
 _MAX_KNOWN: Final = 4096
-_known: set[type] = set()
+PLAIN_CLASSES: Final[set[type]] = set()
+"""Classes already found plain. Only ever grows or is cleared, so looking in without a lock is safe."""
 
 
 def _is_plain_class(cls: type) -> bool:
@@ -42,17 +43,23 @@ def check_base(value: object) -> object:
         UnsureError: it might not.
     """
     cls = type(value)
-    if cls in _known or cls in PRIMITIVES:
-        return value
     if cls is dict or cls in CONTAINERS:
         _check_inside(value, _MAX_DEPTH)
-        return value
-    if type(cls) is type and _is_plain_class(cls):
-        if len(_known) >= _MAX_KNOWN:
-            _known.clear()
-        _known.add(cls)
-        return value
-    raise UnsureError
+    elif cls not in PRIMITIVES and not is_plain(cls):
+        raise UnsureError
+    return value
+
+
+def is_plain(cls: type) -> bool:
+    """Whether attributes of a class's instances may be read: no instance can pass for something else."""
+    if cls in PLAIN_CLASSES:
+        return True
+    if type(cls) is not type or not _is_plain_class(cls):
+        return False
+    if len(PLAIN_CLASSES) >= _MAX_KNOWN:
+        PLAIN_CLASSES.clear()
+    PLAIN_CLASSES.add(cls)
+    return True
 
 
 def check_operand(value: object) -> object:

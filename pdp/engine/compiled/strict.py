@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 from pdp.engine.compiled import patterns
 from pdp.engine.compiled.errors import KindMismatchError, NotCompilableError
-from pdp.engine.compiled.safety import CONTAINERS
+from pdp.engine.compiled.safety import CONTAINERS, PLAIN_CLASSES, is_plain
 from pdp.engine.compiled.writing import SYMBOLS, Column, Literal, Writer
 
 NUMBERS: Final = frozenset({int, float})
@@ -60,6 +60,15 @@ def _compare(function: Callable[[Any, Any], Any], *, order: bool) -> Callable[[o
     return compare
 
 
+def check_class(value: object) -> object:
+    """Return a value that attributes are read from, if it is a dict or of a plain class.
+
+    Raises:
+        KindMismatchError: it is neither, so that reading it might run code that pycasbin would not run.
+    """
+    return value if type(value) is dict or is_plain(type(value)) else mismatch()
+
+
 def path_text(value: str) -> str:
     """A path that names one thing: no empty, ``.`` or ``..`` segment, no line end, no NUL."""
     if any(bad in value for bad in _BAD_PATH) or value.endswith(("/..", "/.")) or value.startswith(("../", "./")):
@@ -77,6 +86,8 @@ HELPERS: dict[str, object] = {
     "S": TYPES,
     "C": CONTAINERS,
     "E": mismatch,
+    "B": check_class,
+    "V": PLAIN_CLASSES,
     "PATH": path_text,
     "LINE": line_text,
     "F0": _compare(operator.eq, order=False),
@@ -96,6 +107,10 @@ _GUARDS: Final = {
 
 class StrictWriter(Writer):
     """Writes tests that check the kind of each operand."""
+
+    def guarded(self, source: str) -> str:
+        """A base must be a dict or of a plain class."""
+        return f"B({source})"
 
     def compare(self, node: ast.Compare) -> str:
         """Each pair of a chain is checked by itself."""

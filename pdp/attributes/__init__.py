@@ -1,5 +1,6 @@
 """The policy information point: attributes from Redis, kept near and kept right."""
 
+from pdp.attributes.announcement import announced_url
 from pdp.attributes.embedded import EmbeddedRedis, find_server
 from pdp.attributes.errors import AttributesInvalidError, EmbeddedRedisError, EntityUnknownError
 from pdp.attributes.file import load_file
@@ -17,6 +18,7 @@ __all__ = [
     "EntityUnknownError",
     "RedisAttributes",
     "RedisSettings",
+    "announced_url",
     "find_server",
     "load_file",
     "open_writer",

@@ -1,14 +1,14 @@
 """An embedded redis-server, for trying things out and for tests: private to this process and gone with it.
 
 It listens on a unix socket in a private folder, asks for a random password, keeps nothing on disk. A small shell
-stands between: it ends the server when the pipe from this process closes, which the kernel does however this process
-ends, so that no server is left behind.
+stands between: it ends the server when the pipe from this process closes, which the kernel sees to however this
+process ends, so that no server is left behind. The server is in a session of its own: Ctrl-C at a terminal reaches
+the service, which stops the server when it has drained.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import secrets
 import shutil
@@ -19,11 +19,22 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
+from pdp.attributes.announcement import announce, withdraw
 from pdp.attributes.errors import EmbeddedRedisError
 
-_WATCHDOG: Final = 'trap "" INT; "$1" "$2" >/dev/null & read -r _; kill "$!"; wait; rm -rf "$3"'
+_WATCHDOG: Final = """
+trap '' INT TERM HUP
+exec 3<&0 4>&2 2>/dev/null
+"$1" "$2" >/dev/null 2>&4 3<&- 4>&- & server=$!
+{ read -r _ <&3; kill -9 "$server"; } 4>&- & watcher=$!
+exec 4>&-
+wait "$server"
+kill -9 "$watcher"
+rm -rf "$3"
+"""
 _START_LIMIT: Final = 10.0
 _STOP_LIMIT: Final = 5.0
+_PING_STEP: Final = 0.01
 _SOCKET_PATH_LIMIT: Final = 100
 _CONFIG: Final = """\
 port 0
@@ -49,10 +60,14 @@ def find_server() -> str | None:
 
 
 class EmbeddedRedis:
-    """A redis-server of one's own: ``async with EmbeddedRedis() as redis: ... redis.url``."""
+    """A redis-server of one's own: ``async with EmbeddedRedis() as redis: ... redis.url``.
 
-    def __init__(self, executable: str | None = None) -> None:
+    With ``announced``, the same user's other programs find it by ``announced_url`` for as long as it runs.
+    """
+
+    def __init__(self, executable: str | None = None, *, announced: bool = False) -> None:
         self._executable = executable
+        self._announced = announced
         self._password = secrets.token_urlsafe(32)
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -81,25 +96,21 @@ class EmbeddedRedis:
         self._process = await asyncio.create_subprocess_exec(
             *arguments, stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
-        try:
-            async with asyncio.timeout(_START_LIMIT):
-                await self._answering()
-        except TimeoutError:
+        if not await self._answers(self._process):
             await self.stop()
-            raise EmbeddedRedisError(f"{executable} did not start within {_START_LIMIT:.0f} s") from None
-        except BaseException:
-            await self.stop()
-            raise
+            raise EmbeddedRedisError(f"{executable} did not start; what it says of the reason stands above")
+        if self._announced:
+            announce(self.url)
 
     async def stop(self) -> None:
         """End the server and remove its folder. May be called more than once."""
         process, self._process = self._process, None
         if process is None or process.stdin is None:
             return
+        if self._announced:
+            withdraw(self.url)
         process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_LIMIT):
-                await process.wait()
+        await asyncio.wait_for(process.wait(), _STOP_LIMIT)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -116,13 +127,27 @@ class EmbeddedRedis:
             raise RuntimeError("the embedded Redis has not been started")
         return self._folder / "redis.sock"
 
-    async def _answering(self) -> None:
+    async def _answers(self, process: asyncio.subprocess.Process) -> bool:
+        """Wait until the server answers; false if it ends or the time is up first."""
+        answer = asyncio.create_task(self._ping())
+        end = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait((answer, end), timeout=_START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
+            return answer.done()
+        except BaseException:
+            await self.stop()
+            raise
+        finally:
+            answer.cancel()
+            end.cancel()
+
+    async def _ping(self) -> None:
         async with Redis(unix_socket_path=str(self._socket), password=self._password, protocol=2) as client:
             while True:
                 try:
                     await client.ping()
                 except Exception:  # noqa: BLE001 - not there yet, in one of many ways
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(_PING_STEP)
                 else:
                     return
 

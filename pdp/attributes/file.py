@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -47,8 +47,7 @@ class FileRecord:
 class _ProblemError(Exception):
     def __init__(self, node: yaml.Node | yaml.NodeEvent, problem: str) -> None:
         super().__init__(problem)
-        self.line = node.start_mark.line + 1
-        self.column = node.start_mark.column + 1
+        self.mark = node.start_mark
 
 
 def read_file(path: Path, schema: Schema, now: float) -> tuple[FileRecord, ...]:
@@ -70,15 +69,13 @@ def read_file(path: Path, schema: Schema, now: float) -> tuple[FileRecord, ...]:
             try:
                 records.append(_record(node, schema, now))
             except _ProblemError as error:
-                problems.append(f"{path.name}:{error.line}:{error.column}: {error}")
+                problems.append(f"{_where(path, error.mark)}: {error}")
     except _ProblemError as error:
-        problems.append(f"{path.name}:{error.line}:{error.column}: {error}")
+        problems.append(f"{_where(path, error.mark)}: {error}")
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        problems.append(f"{path.name}:{where}: is not YAML: {error.problem or error.context}")
+        problems.append(f"{_where(path, error.problem_mark)}: is not YAML: {error.problem or error.context}")
     except yaml.YAMLError:
-        problems.append(f"{path.name}:1:1: is not YAML")
+        problems.append(f"{_where(path, None)}: is not YAML")
     if problems:
         raise AttributesInvalidError("\n".join(problems[:_SHOWN]))
     return tuple(records)
@@ -106,6 +103,10 @@ async def load_file(path: Path, schema: Schema, writer: AttributeWriter, now: fl
     return len(records)
 
 
+def _where(path: Path, mark: Any) -> str:
+    return f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path.name}:1:1"
+
+
 def _read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
@@ -123,7 +124,7 @@ def _record_nodes(text: str) -> list[yaml.Node]:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.NodeEvent) and (event.anchor or getattr(event, "tag", None)):
             raise _ProblemError(event, "anchors, aliases and tags are not allowed")
-    root = yaml.compose(text, Loader=yaml.SafeLoader) or yaml.ScalarNode("", "", yaml.Mark("", 0, 0, 0, None, None))
+    root = yaml.compose(text, Loader=yaml.SafeLoader) or yaml.ScalarNode("", "")
     keys = _mapping(root, ("version", "records"))
     if _scalar(keys["version"]) != _VERSION:
         raise _ProblemError(keys["version"], f"version: must be {_VERSION}")

@@ -18,7 +18,8 @@ class RedisSettings:
     Attributes:
         url: ``redis://host:port/db``, ``rediss://`` for TLS, ``unix:///path`` (``?db=1``), or
             ``redis+sentinel://host:port,host:port/service`` (``rediss+sentinel://`` for TLS to the primary and the
-            sentinels). ``user:password@`` may stand before the host. Other query parameters are refused.
+            sentinels). ``user:password@`` may stand before the host. Other query parameters are refused. Empty for
+            none: then the service starts an embedded server of its own and puts that one's URL here.
         username: ACL user; overrides the one in the URL.
         password: its password; overrides the one in the URL.
         sentinel_username: ACL user at the sentinels, if they ask for one.
@@ -36,7 +37,7 @@ class RedisSettings:
         max_entries: entities held in memory, per process.
     """
 
-    url: str = field(repr=False)
+    url: str = field(default="", repr=False)
     username: str = ""
     password: str = field(default="", repr=False)
     sentinel_username: str = ""
@@ -59,7 +60,8 @@ class RedisSettings:
         Raises:
             ValueError: names the setting and what is allowed; never shows the URL.
         """
-        parse_url(self.url)
+        if self.url:
+            parse_url(self.url)
         for name in ("lease", "ping_interval", "silence", "connect_timeout", "fetch_timeout", "reconnect_delay"):
             if not 0 < getattr(self, name) <= 60:  # noqa: PLR2004 - a minute is beyond any use
                 raise ValueError(f"{name}: must be above 0 and at most 60 seconds")

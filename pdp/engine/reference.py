@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import casbin
 from casbin.effect.default_effectors import AllowAndDenyEffector
@@ -21,8 +20,7 @@ from casbin.persist import Adapter
 from pdp.core.errors import PdpError
 from pdp.core.policy import MatchError, Rule
 from pdp.core.record import View
-
-_LINE_SPACE: Final = re.compile(r"[\t\n\r\f\v]")
+from pdp.engine.rows import row_of
 
 
 class EngineConflictError(PdpError):
@@ -34,7 +32,7 @@ class ReferenceMatcher:
 
     def __init__(self, rules: tuple[Rule, ...], links: Sequence[tuple[str, str, str]], model_text: str) -> None:
         refuse_conflict()
-        self._rows = _Rows(_row(rule) for rule in rules)
+        self._rows = _Rows(row_of(rule) for rule in rules)
         self._recorder = _Recorder(self._rows)
         self._enforcer = casbin.Enforcer(
             casbin.Enforcer.new_model(text=model_text), _MemoryAdapter(self._rows, links)
@@ -132,16 +130,3 @@ class _MemoryAdapter(Adapter):  # type: ignore[misc]  # casbin has no types
 
     def save_policy(self, model: Model) -> Any:
         raise NotImplementedError("a policy revision is never written back")
-
-
-def _row(rule: Rule) -> list[str]:
-    names = [rule.id, rule.role, rule.action, rule.resource]
-    return [*names, _condition(rule.text), rule.effect.value, ";".join(rule.obligations), rule.basis]
-
-
-def _condition(text: str) -> str:
-    """Make a checked condition readable to Casbin, which replaces && by the letters ``and`` with nothing around.
-
-    No text constant can hold what is replaced here (``core.condition.parse``).
-    """
-    return _LINE_SPACE.sub(" ", text).replace("&&", " && ").replace("||", " || ")

@@ -28,7 +28,7 @@ class Admin:
 
     async def drain_listeners(self) -> None:
         """Ask callers to leave (GOAWAY, Connection: close) and then close the listeners."""
-        await self._ask("POST", "/drain_listeners?graceful&skip_exit")
+        await self._ask("POST", "/drain_listeners?graceful")
 
     async def until_idle(self, patience: float) -> None:
         """Return when no request is being answered, or after ``patience`` seconds."""

@@ -124,9 +124,9 @@ def _message(record: logging.LogRecord) -> str:
         return str(_safe(record.msg))
     safe = {k: _safe(v) for k, v in args.items()} if isinstance(args, Mapping) else tuple(map(_safe, args))
     try:
-        return str(record.msg) % safe
+        return str(_safe(record.msg)) % safe
     except (TypeError, ValueError, KeyError):
-        return f"{record.msg} (its arguments do not fit)"
+        return f"{_safe(record.msg)} (its arguments do not fit)"
 
 
 def _safe(value: object) -> object:

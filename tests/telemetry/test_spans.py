@@ -1,0 +1,145 @@
+"""The span of a decision: what it tells, where it stands in a trace, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind, StatusCode
+
+from pdp.core.reasons import FAULTS, Reason
+from pdp.ports import Answer
+from pdp.telemetry.pseudonym import Pseudonyms
+from pdp.telemetry.spans import SpanFactory
+from tests.telemetry.answers import IDENTIFIERS, NOW, PARENT, REQUEST, allow, deny
+
+KEY = bytes(range(32))
+ALICE = Pseudonyms(KEY)("user:alice")
+
+
+def make(answer: Answer) -> ReadableSpan:
+    return SpanFactory("9.8.7", Pseudonyms(KEY)).make(answer)
+
+
+def test_a_span_tells_the_decision() -> None:
+    span = make(allow())
+    assert span.name == "pdp.evaluate"
+    assert dict(span.attributes or {}) == {
+        "pdp.decision.id": "d" * 32,
+        "pdp.interface": "evaluate",
+        "pdp.effect": "allow",
+        "pdp.reasons": ("PERMITTED(agent-reads-customer)",),
+        "pdp.rules": ("agent-reads-customer",),
+        "pdp.obligations": ("mask-pan",),
+        "pdp.revision": "sha256:" + "a" * 64,
+        "pdp.cached": True,
+        "pdp.action": "read",
+        "pdp.resource.type": "customer",
+        "pdp.attributes.subject.version": 7,
+        "pdp.attributes.subject.age": 12.5,
+        "pdp.attributes.session.version": 3,
+        "pdp.attributes.session.age": 0.25,
+        "enduser.pseudo.id": ALICE,
+        "rpc.system.name": "grpc",
+        "rpc.method": "pdp.v1.PolicyDecisionService/Evaluate",
+    }
+
+
+def test_a_span_lasts_as_long_as_the_decision_took() -> None:
+    span = make(allow(duration=0.002))
+    assert span.end_time == int(NOW * 1e9)
+    assert span.end_time - (span.start_time or 0) == 2_000_000
+
+
+def test_a_span_stands_in_its_callers_trace() -> None:
+    span = make(deny(trace=PARENT))
+    assert f"{span.context.trace_id:032x}" == PARENT.trace_id
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == PARENT.span_id
+    assert span.parent.is_remote
+
+
+def test_without_a_caller_a_span_begins_the_trace_that_the_answer_names() -> None:
+    answer = allow()
+    span = make(answer)
+    assert span.parent is None
+    assert f"{span.context.trace_id:032x}" == answer.trace_id
+
+
+def test_spans_of_one_trace_have_ids_of_their_own() -> None:
+    factory = SpanFactory("0", Pseudonyms(KEY))
+    assert len({factory.make(deny(trace=PARENT)).context.span_id for _ in range(100)}) == 100
+
+
+def test_no_identifier_is_in_an_exported_span() -> None:
+    for answer in (allow(), allow(trace=PARENT), deny(step_up=True), deny(Reason.CONDITION_ERROR)):
+        exported = encode_spans([make(answer)]).SerializeToString()
+        assert ALICE.encode() in exported
+        for identifier in IDENTIFIERS:
+            assert identifier.encode() not in exported
+
+
+@pytest.mark.parametrize("code", list(FAULTS))
+def test_a_fault_is_an_error_of_its_reasons_type(code: Reason) -> None:
+    span = make(deny(Reason.ATTRIBUTE_MISSING, code))
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == code.value
+    assert (span.attributes or {})["error.type"] == code.value
+
+
+def test_a_deny_is_no_error() -> None:
+    span = make(deny(Reason.DENIED_BY_RULE))
+    assert span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in (span.attributes or {})
+    assert (span.attributes or {})["pdp.effect"] == "deny"
+
+
+def test_a_step_up_says_so() -> None:
+    assert (make(deny(Reason.STEP_UP_REQUIRED, step_up=True)).attributes or {})["pdp.step_up"] is True
+    assert "pdp.step_up" not in (make(deny()).attributes or {})
+
+
+@pytest.mark.parametrize(
+    ("interface", "method"),
+    [
+        ("evaluate", "pdp.v1.PolicyDecisionService/Evaluate"),
+        ("explain", "pdp.v1.PolicyDecisionService/Explain"),
+        ("ext_authz", "envoy.service.auth.v3.Authorization/Check"),
+    ],
+)
+def test_where_a_call_is_a_decision_the_span_serves_it(interface: str, method: str) -> None:
+    answer = allow()
+    span = make(answer._replace(caller=answer.caller._replace(interface=interface)))
+    assert span.kind is SpanKind.SERVER
+    assert (span.attributes or {})["rpc.method"] == method
+
+
+def test_a_batchs_decisions_are_not_calls() -> None:
+    answer = allow()
+    span = make(answer._replace(caller=answer.caller._replace(interface="batch_evaluate")))
+    assert span.kind is SpanKind.INTERNAL
+    assert "rpc.method" not in (span.attributes or {})
+
+
+def test_a_call_that_named_no_request_has_a_span_too() -> None:
+    span = make(deny(Reason.IDENTITY_MISSING)._replace(request=None))
+    assert "enduser.pseudo.id" not in (span.attributes or {})
+    assert "pdp.action" not in (span.attributes or {})
+
+
+@pytest.mark.parametrize("name", ["\ud800", "lösch", "\U0001f600"])
+def test_names_that_utf_8_cannot_express_do_not_spoil_a_batch(name: str) -> None:
+    request = REQUEST._replace(action=name, subject=REQUEST.subject._replace(id=name))
+    span = make(deny(Reason.ROUTE_UNKNOWN)._replace(request=request))
+    assert encode_spans([span]).SerializeToString()
+    assert (span.attributes or {})["pdp.action"] == name.encode(errors="replace").decode()
+
+
+def test_the_resource_names_the_service_and_yields_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make(allow()).resource.attributes["service.name"] == "pdp"
+    assert make(allow()).resource.attributes["service.version"] == "9.8.7"
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=pdp-east")
+    resource = make(allow()).resource.attributes
+    assert resource["service.name"] == "pdp-east"
+    assert resource["deployment.environment.name"] == "test"
+    assert resource["service.instance.id"]

@@ -1,0 +1,99 @@
+"""State that other parts keep, read at each scrape."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields
+
+import pytest
+
+from pdp.attributes.stats import AttributeStats
+from pdp.telemetry import state
+from pdp.telemetry.state import AttributeState, Kind, Series, StateCollector
+from tests.telemetry.scrapes import scrape, series, value
+
+
+@dataclass(frozen=True)
+class Policy:
+    revision: str = "sha256:" + "b" * 64
+    loaded_at: float = 1_800_000_000.5
+    rules: int = 44
+    loads: int = 3
+    load_failures: int = 1
+
+
+@dataclass(frozen=True)
+class Audit:
+    healthy: bool = False
+    records: int = 12
+    anchor_backlog: int = 2
+
+
+def attributes() -> AttributeState:
+    """Each number its field's place, so that a mix-up shows."""
+    numbers = {field.name: place for place, field in enumerate(fields(AttributeStats), start=1)}
+    return AttributeStats(**numbers | {"lease_live": True, "connected": False, "reason": ""})  # type: ignore[arg-type]
+
+
+def test_policy_state_is_exposed() -> None:
+    collector = StateCollector()
+    collector.watch("policy", state.POLICY, Policy)
+    text = scrape(collector)
+    assert value(text, "pdp_policy_info", revision="sha256:" + "b" * 64) == 1
+    assert value(text, "pdp_policy_loaded_timestamp_seconds") == 1_800_000_000.5
+    assert value(text, "pdp_policy_rules") == 44
+    assert value(text, "pdp_policy_loads_total") == 3
+    assert value(text, "pdp_policy_load_failures_total") == 1
+    assert value(text, "pdp_state_up", part="policy") == 1
+
+
+def test_audit_state_is_exposed() -> None:
+    collector = StateCollector()
+    collector.watch("audit", state.AUDIT, Audit)
+    text = scrape(collector)
+    assert value(text, "pdp_audit_healthy") == 0
+    assert value(text, "pdp_audit_records") == 12
+    assert value(text, "pdp_audit_anchor_backlog") == 2
+
+
+def test_the_attribute_sources_own_statistics_are_exposed() -> None:
+    collector = StateCollector()
+    collector.watch("attributes", state.ATTRIBUTES, attributes)
+    text = scrape(collector)
+    given = attributes()
+    for one in state.ATTRIBUTES:
+        assert value(text, one.name) == float(getattr(given, one.attribute)), one.name
+    assert value(text, "pdp_attribute_lease_live") == 1
+    assert value(text, "pdp_redis_connected") == 0
+
+
+def test_state_is_read_anew_at_each_scrape() -> None:
+    rules = iter((1, 2))
+    collector = StateCollector()
+    collector.watch("policy", state.POLICY, lambda: Policy(rules=next(rules)))
+    assert [value(scrape(collector), "pdp_policy_rules") for _ in range(2)] == [1, 2]
+
+
+def test_a_part_that_cannot_be_read_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Policy:
+        raise ZeroDivisionError("alice")
+
+    collector = StateCollector()
+    collector.watch("policy", state.POLICY, broken)
+    collector.watch("audit", state.AUDIT, Audit)
+    with caplog.at_level(logging.WARNING):
+        text = scrape(collector)
+    assert value(text, "pdp_state_up", part="policy") == 0
+    assert value(text, "pdp_state_up", part="audit") == 1
+    assert value(text, "pdp_audit_records") == 12
+    assert not any(name.startswith("pdp_policy") for name, _ in series(text))
+    assert "ZeroDivisionError" in caplog.text
+    assert "alice" not in caplog.text
+
+
+@pytest.mark.parametrize("one", [*state.ATTRIBUTES, *state.POLICY, *state.AUDIT], ids=lambda one: one.name)
+def test_names_follow_the_conventions(one: Series) -> None:
+    assert one.name.startswith("pdp_")
+    assert one.name.endswith("_total") is (one.kind is Kind.COUNTER)
+    assert one.name.endswith("_info") is (one.kind is Kind.INFO)
+    assert one.help.endswith(".")

@@ -1,0 +1,99 @@
+"""From the frames of a segment back to leaf inputs and JSON text."""
+
+from struct import Struct
+from typing import Protocol
+
+from pdp.audit.encoding import SEALED_INLINE, sealed_prefix
+from pdp.audit.errors import FormatError
+from pdp.audit.framing import INLINE, MAX_TEMPLATE
+from pdp.audit.sealing import RECORD, TEMPLATE, Sealer
+
+_NUMBER = Struct("<H")
+
+
+class Decoder(Protocol):
+    """Knows the templates as they are defined. Its methods raise FormatError for bytes that cannot be its own."""
+
+    def define(self, seq: int, payload: bytes) -> None:
+        """Take in a DEFINITION frame."""
+
+    def leaf_input(self, tag: int, seq: int, payload: bytes) -> bytes:
+        """What the record's leaf hash is over, its 0x00 prefix included."""
+
+    def text(self, tag: int, seq: int, payload: bytes) -> bytes:
+        """The record's JSON text."""
+
+
+def _split(payload: bytes, known: int) -> tuple[int, bytes]:
+    number = _NUMBER.unpack_from(payload)[0] if len(payload) >= _NUMBER.size else 0
+    if number != known + 1 or number > MAX_TEMPLATE:
+        raise FormatError("a template is out of order")
+    return number, payload[_NUMBER.size :]
+
+
+def _pattern(body: bytes) -> bytes:
+    """A bytes format whose first value is the seq; a `%` of the text itself is escaped and so formats nothing."""
+    return b"\0" + body.replace(b"%", b"%%").replace(b"\0", b"%b")
+
+
+class PlainDecoder:
+    """Decodes an unencrypted segment."""
+
+    def __init__(self) -> None:
+        self.patterns: dict[int, bytes] = {}
+
+    def define(self, seq: int, payload: bytes) -> None:
+        """Take in a DEFINITION frame."""
+        del seq
+        number, body = _split(payload, len(self.patterns))
+        self.patterns[number] = _pattern(body)
+
+    def leaf_input(self, tag: int, seq: int, payload: bytes) -> bytes:
+        """The text behind 0x00."""
+        if tag == INLINE:
+            return b"\0" + payload
+        try:
+            return self.patterns[tag] % (b"%d" % seq, *payload.split(b"\n"))
+        except (KeyError, TypeError):
+            raise FormatError("a record does not fit its template") from None
+
+    def text(self, tag: int, seq: int, payload: bytes) -> bytes:
+        """The record's JSON text."""
+        return self.leaf_input(tag, seq, payload)[1:]
+
+
+class SealedDecoder:
+    """Decodes an encrypted segment; without a sealer, leaf inputs alone."""
+
+    def __init__(self, sealer: Sealer | None) -> None:
+        self._sealer = sealer
+        self._plain = PlainDecoder()
+        self.definitions: dict[int, tuple[int, bytes]] = {}
+        self._prefixes: dict[int, bytes] = {INLINE: SEALED_INLINE}
+
+    def define(self, seq: int, payload: bytes) -> None:
+        """Take in a DEFINITION frame."""
+        number, body = _split(payload, len(self.definitions))
+        self.definitions[number] = seq, body
+        self._prefixes[number] = sealed_prefix(body)
+        if self._sealer is not None:
+            self._plain.define(seq, payload[: _NUMBER.size] + self._sealer.unseal(seq, TEMPLATE, body))
+
+    def leaf_input(self, tag: int, seq: int, payload: bytes) -> bytes:
+        """The sealed template and the sealed record."""
+        del seq
+        try:
+            return self._prefixes[tag] + payload
+        except KeyError:
+            raise FormatError("a record has no template") from None
+
+    def text(self, tag: int, seq: int, payload: bytes) -> bytes:
+        """The record's JSON text."""
+        if self._sealer is None:
+            raise FormatError("this segment is encrypted and its key is not known")
+        return self._plain.text(tag, seq, self._sealer.unseal(seq, RECORD, payload))
+
+
+def decoder(*, sealed: bool, sealer: Sealer | None) -> Decoder:
+    """The decoder of a segment."""
+    return SealedDecoder(sealer) if sealed else PlainDecoder()

@@ -1,0 +1,123 @@
+"""How an identifier appears in the log: clear, as a keyed pseudonym, or not at all.
+
+A pseudonym is `~<key id>:<base64url(HMAC-SHA-256(key, field || 0x00 || identifier)[:16])>`: stable under one key, so
+one person's records can be found together, and unlinkable to the person or across fields without it.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from json.encoder import encode_basestring_ascii as quote
+from types import MappingProxyType
+
+from pdp.audit.errors import KeyFileError
+
+_PSEUDONYM_BYTES = 16
+_PSEUDONYM_CHARS = 22
+_MIN_KEY_BYTES = 32
+_HMAC_BLOCK = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+_CACHE_ENTRIES = 65_536
+
+
+class Treatment(StrEnum):
+    """What becomes of an identifier."""
+
+    CLEAR = "clear"
+    PSEUDONYM = "pseudonym"
+    OMIT = "omit"
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes; two plain hashes cost less than the library's call."""
+    block = key.ljust(_HMAC_BLOCK, b"\0")
+    inner = sha256(block.translate(_INNER) + message).digest()
+    return sha256(block.translate(_OUTER) + inner).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymKey:
+    """A secret of 32 to 64 bytes under a short id that appears in each pseudonym it makes."""
+
+    key_id: str
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _MIN_KEY_BYTES <= len(self.secret) <= _HMAC_BLOCK or not self.key_id.isalnum():
+            raise KeyFileError("a pseudonym key has an alphanumeric id and 32 to 64 bytes")
+
+    def pseudonym(self, name: str, identifier: str) -> str:
+        """The pseudonym of an identifier of the named field."""
+        text = f"{name}\0{identifier}".encode(errors="surrogatepass")
+        digest = hmac_sha256(self.secret, text)[:_PSEUDONYM_BYTES]
+        return f"~{self.key_id}:{urlsafe_b64encode(digest)[:_PSEUDONYM_CHARS].decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierPolicy:
+    """The treatment of each identifying field; `resource_types` overrides `resource` for the types it names."""
+
+    caller: Treatment = Treatment.CLEAR
+    subject: Treatment = Treatment.PSEUDONYM
+    resource: Treatment = Treatment.PSEUDONYM
+    session: Treatment = Treatment.PSEUDONYM
+    device: Treatment = Treatment.PSEUDONYM
+    resource_types: Mapping[str, Treatment] = field(default_factory=lambda: MappingProxyType({}))
+
+    def needs_key(self) -> bool:
+        """Whether any field is to be a pseudonym."""
+        fields = (self.caller, self.subject, self.resource, self.session, self.device)
+        return Treatment.PSEUDONYM in (*fields, *self.resource_types.values())
+
+
+class IdentifierField(dict[str | None, str]):
+    """Maps identifiers of one field to JSON text: quoted ASCII, or `null` when absent or to be left out.
+
+    It is a dictionary so that a known identifier costs one lookup; it forgets everything at 65,536 entries.
+    """
+
+    def __init__(self, name: str, treatment: Treatment, key: PseudonymKey | None) -> None:
+        super().__init__({None: "null"})
+        self._name = name
+        self._treatment = treatment
+        self._key = key
+
+    def __missing__(self, identifier: object) -> str:
+        text = identifier if isinstance(identifier, str) else str(identifier)
+        if len(self) >= _CACHE_ENTRIES:
+            self.clear()
+            self[None] = "null"
+        answer = self[text] = self._treat(text)
+        return answer
+
+    def _treat(self, text: str) -> str:
+        if self._treatment is Treatment.CLEAR:
+            return quote(text)
+        if self._treatment is Treatment.OMIT or self._key is None:
+            return "null"
+        return quote(self._key.pseudonym(self._name, text))
+
+
+class Identifiers:
+    """Applies a policy with a pseudonym key.
+
+    Raises:
+        KeyFileError: the policy asks for pseudonyms and there is no key.
+    """
+
+    def __init__(self, policy: IdentifierPolicy, key: PseudonymKey | None) -> None:
+        if key is None and policy.needs_key():
+            raise KeyFileError("the identifier policy asks for pseudonyms and there is no pseudonym key")
+        self._resources = {kind: IdentifierField("resource", how, key) for kind, how in policy.resource_types.items()}
+        self._resource = IdentifierField("resource", policy.resource, key)
+        self.caller = IdentifierField("caller", policy.caller, key)
+        self.subject = IdentifierField("subject", policy.subject, key)
+        self.session = IdentifierField("session", policy.session, key)
+        self.device = IdentifierField("device", policy.device, key)
+
+    def resource(self, resource_type: object) -> IdentifierField:
+        """The field for resources of a type."""
+        return self._resources.get(str(resource_type), self._resource)

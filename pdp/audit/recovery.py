@@ -1,0 +1,240 @@
+"""Finding where a worker's log stands when it is opened.
+
+The state is resumed from the newest signed checkpoint and the frames after it are replayed; without a usable one the
+last segment is replayed whole. A torn tail is moved to a file beside the segment, never thrown away. What a crash
+cannot have done (a broken chain, records missing that a checkpoint vouches for) is not repaired: LogDamaged.
+"""
+
+import json
+import mmap
+import os
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from struct import error as struct_error
+
+from pdp.audit.checkpoint import Checkpoint
+from pdp.audit.decoding import Decoder
+from pdp.audit.errors import FormatError, LogDamaged, NoteError, ProofError
+from pdp.audit.framing import DEFINITION, HEAD, HEAD_BYTES, MAGIC, MAX_TEMPLATE
+from pdp.audit.merkle import Frontier
+from pdp.audit.note import Verifier
+from pdp.audit.replay import Fault, Kind, Replay, replay
+from pdp.audit.segment import (
+    ChainState,
+    SegmentFile,
+    SegmentHeader,
+    SegmentReader,
+    list_segments,
+    replace_file,
+    sync_folder,
+)
+
+CHECKPOINT_FILE = "checkpoint"
+RESUME_FILE = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class TornTail:
+    """The unfinished end of a segment, as a crash leaves it.
+
+    Attributes:
+        segment: the segment's file name.
+        offset: the byte where the good part ends.
+        size: the bytes that were cut off.
+        saved_as: the name of the file they were moved to.
+        detail: what was wrong with them.
+    """
+
+    segment: str
+    offset: int
+    size: int
+    saved_as: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Where the log stands and what was cut off."""
+
+    state: ChainState
+    torn: TornTail | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """A place in a segment whose state is known: just after record `seq - 1`, at the newest checkpoint.
+
+    Nothing in it is trusted: the frontier must add up to the signed root, and the link is read from the last frame.
+    """
+
+    note: str
+    base: int
+    offset: int
+    last: int
+    frontier: tuple[bytes, ...]
+
+    def save(self, folder: Path) -> None:
+        """Replace the folder's resume point."""
+        value = {
+            "note": self.note,
+            "base": self.base,
+            "offset": self.offset,
+            "last": self.last,
+            "frontier": [b64encode(node).decode() for node in self.frontier],
+        }
+        (folder / (RESUME_FILE + ".partial")).write_text(json.dumps(value), encoding="utf-8")
+        (folder / (RESUME_FILE + ".partial")).replace(folder / RESUME_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> "ResumePoint | None":
+        """The folder's resume point, if there is a readable one."""
+        try:
+            value = json.loads((folder / RESUME_FILE).read_text("utf-8"))
+            frontier = tuple(b64decode(node, validate=True) for node in value["frontier"])
+            return cls(value["note"], int(value["base"]), int(value["offset"]), int(value["last"]), frontier)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def state(self, reader: SegmentReader, origin: str, verifier: Verifier) -> ChainState | None:
+        """The state it stands for, or None if it does not hold."""
+        try:
+            checkpoint = Checkpoint.open(self.note, [verifier])
+            frontier = Frontier(checkpoint.size, self.frontier)
+            tag, seq, link, _, end = reader.frame_at(self.last)
+        except (NoteError, ProofError, FormatError):
+            return None
+        if checkpoint.origin != origin or frontier.root() != checkpoint.root:
+            return None
+        if tag > MAX_TEMPLATE or seq != checkpoint.size - 1 or end != self.offset:
+            return None
+        return ChainState(checkpoint.size, link, frontier)
+
+
+def recover(folder: Path, origin: str, verifier: Verifier) -> Recovery:
+    """Find where the log stands and cut off a torn tail.
+
+    Raises:
+        LogDamaged: the log is not what its checkpoints say; nothing was changed.
+        OSError: the folder cannot be read or written.
+    """
+    newest = _newest_checkpoint(folder, origin, verifier)
+    segments = list_segments(folder)
+    if segments and _never_begun(segments[-1].path):
+        unborn = segments.pop().path
+        unborn.rename(unborn.with_name(unborn.name + ".unborn"))
+    if segments:
+        return _recover_segment(segments[-1], newest, origin, verifier)
+    if newest and newest.size:
+        raise LogDamaged(f"{folder}: a checkpoint vouches for {newest.size} records and there is no segment")
+    return Recovery(ChainState.fresh(), None)
+
+
+def _newest_checkpoint(folder: Path, origin: str, verifier: Verifier) -> Checkpoint | None:
+    path = folder / CHECKPOINT_FILE
+    try:
+        checkpoint = Checkpoint.open(path.read_text("utf-8"), [verifier])
+    except FileNotFoundError:
+        return None
+    except (NoteError, UnicodeDecodeError) as error:
+        raise LogDamaged(f"{path}: {error}") from None
+    if checkpoint.origin != origin:
+        raise LogDamaged(f"{path} belongs to {checkpoint.origin}, not to {origin}")
+    return checkpoint
+
+
+def _never_begun(path: Path) -> bool:
+    """Whether a crash came before the header was whole. The header is durable before the first record is written."""
+    with SegmentReader(path) as reader:
+        try:
+            reader.header()
+        except FormatError:
+            data = reader.read(0, reader.size)
+            whole = len(MAGIC) + HEAD_BYTES
+            declared = HEAD.unpack_from(data, len(MAGIC))[1] if len(data) >= whole else 0
+            return not any(data) or (data.startswith(MAGIC[: len(data)]) and len(data) < whole + declared)
+    return False
+
+
+def _recover_segment(segment: SegmentFile, newest: Checkpoint | None, origin: str, verifier: Verifier) -> Recovery:
+    try:
+        with SegmentReader(segment.path) as reader:
+            header, start = reader.header()
+            _check_header(header, segment, origin, verifier)
+            outcome = _replay_from_checkpoint(reader, segment, header, start, newest, verifier)
+            total = reader.size
+    except (FormatError, NoteError) as error:
+        raise LogDamaged(f"{segment.path}: {error}") from None
+    _check_outcome(outcome, newest, segment)
+    torn = _cut(segment, outcome.fault, total) if outcome.fault else None
+    return Recovery(outcome.state, torn)
+
+
+def _check_header(header: SegmentHeader, segment: SegmentFile, origin: str, verifier: Verifier) -> None:
+    if header.origin != origin or header.base != segment.base:
+        raise LogDamaged(f"{segment.path} begins {header.origin} at {header.base}: it does not belong here")
+    if header.base:
+        signed = Checkpoint.open(header.checkpoint, [verifier])
+        if (signed.origin, signed.size, signed.root) != (origin, header.base, header.state().frontier.root()):
+            raise LogDamaged(f"{segment.path}: the header's tree is not the one its checkpoint signs")
+
+
+def _replay_from_checkpoint(
+    reader: SegmentReader,
+    segment: SegmentFile,
+    header: SegmentHeader,
+    start: int,
+    newest: Checkpoint | None,
+    verifier: Verifier,
+) -> Replay:
+    data, decoder = reader.whole(), header.decoder(None)
+    sizes = [newest.size] if newest else []
+    point = ResumePoint.load(segment.path.parent)
+    if point and point.base == segment.base and point.offset <= reader.size:
+        state = point.state(reader, header.origin, verifier)
+        if state and _learn_templates(data, start, point.offset, decoder):
+            return replay(data, point.offset, state, decoder, sizes)
+    return replay(data, start, header.state(), header.decoder(None), sizes)
+
+
+def _learn_templates(data: "bytes | mmap.mmap", offset: int, until: int, decoder: Decoder) -> bool:
+    """Show the decoder the templates defined before an offset; False if the frames do not lead there."""
+    unpack = HEAD.unpack_from
+    try:
+        while offset < until:
+            _, length, tag, seq, _ = unpack(data, offset)
+            end = offset + HEAD_BYTES + length
+            if tag == DEFINITION:
+                decoder.define(seq, data[offset + HEAD_BYTES : end])
+            offset = end
+    except (FormatError, struct_error):
+        return False
+    return offset == until
+
+
+def _check_outcome(outcome: Replay, newest: Checkpoint | None, segment: SegmentFile) -> None:
+    """Refuse what a crash cannot explain."""
+    fault = outcome.fault
+    if fault and fault.kind not in (Kind.CUT, Kind.DAMAGED):
+        raise LogDamaged(f"{segment.path}: {fault.detail} (byte {fault.offset})")
+    if newest is None or newest.size < segment.base:
+        return
+    if outcome.state.seq < newest.size:
+        where = f" (byte {fault.offset}: {fault.detail})" if fault else ""
+        raise LogDamaged(
+            f"{segment.path}: {outcome.state.seq} records are left of {newest.size} that a checkpoint signs{where}"
+        )
+    if outcome.roots.get(newest.size) != newest.root:
+        raise LogDamaged(f"{segment.path}: the first {newest.size} records are not the ones the checkpoint signs")
+
+
+def _cut(segment: SegmentFile, fault: Fault, total: int) -> TornTail:
+    offset = fault.offset or 0
+    saved = segment.path.with_name(f"{segment.path.stem}.torn-{offset}")
+    with segment.path.open("r+b") as file:
+        file.seek(offset)
+        replace_file(saved, file.read())
+        file.truncate(offset)
+        os.fsync(file.fileno())
+    sync_folder(segment.path.parent)
+    return TornTail(segment.path.name, offset, total - offset, saved.name, fault.detail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pdp.attributes import RedisAttributes
 from pdp.audit.answers import AnswerLog
 from pdp.bootstrap.admission import admitted
 from pdp.bootstrap.engines import factory_of
+from pdp.bootstrap.ids import id_source
 from pdp.bootstrap.probes import Probes
 from pdp.config import Config, validated
 from pdp.policy.folder import FolderSource
@@ -28,7 +28,7 @@ from pdp.telemetry import logs
 from pdp.telemetry.settings import LogFormat
 from pdp.telemetry.setup import build as build_telemetry
 
-_CLOCKS: Final = Clocks(wall=time.time, elapsed=time.perf_counter, new_id=lambda: secrets.token_hex(16))
+_CLOCKS: Final = Clocks(wall=time.time, elapsed=time.perf_counter, new_id=id_source())
 _PROBE_INTERVAL: Final = 0.1
 _SPAN_GRACE: Final = 3.0
 

@@ -31,34 +31,31 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[FileDescriptorProto]
     out = tmp_path_factory.mktemp("descriptors") / "set"
     sources = [str(path.relative_to(ROOT / "proto")) for path in sorted((ROOT / "proto").rglob("*.proto"))]
     googleapis = Path(next(iter(google.rpc.__path__))).parents[1]
-    subprocess.run(
-        [sys.executable, "-m", "grpc_tools.protoc", "-I", ".", "-I", str(googleapis), "--include_source_info"]
-        + [f"--descriptor_set_out={out}", *sources],
-        cwd=ROOT / "proto",
-        check=True,
-    )
+    options = ["-I.", f"-I{googleapis}", "--include_source_info", f"--descriptor_set_out={out}"]
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", *options, *sources]
+    subprocess.run(protoc, cwd=ROOT / "proto", check=True)
     return list(FileDescriptorSet.FromString(out.read_bytes()).file)
 
 
 def test_generated_code_is_up_to_date() -> None:
-    subprocess.run([GENERATE, "--check"], check=True, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"})
+    subprocess.run([str(GENERATE), "--check"], check=True, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"})
 
 
 def test_stale_generated_code_is_found(tmp_path: Path) -> None:
     for part in ("proto", "pdp/v1", "pdp/extauthz"):
         (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-R", ROOT / part, tmp_path / part], check=True)
+        subprocess.run(["cp", "-R", str(ROOT / part), str(tmp_path / part)], check=True)
     env = {"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}
-    check = [tmp_path / "proto" / "generate.sh", "--check"]
+    generate = str(tmp_path / "proto" / "generate.sh")
     with (tmp_path / "proto/pdp/v1/request.proto").open("a") as proto:
         proto.write("message Added {}\n")
     (tmp_path / "pdp/v1/removed_pb2.py").touch()
-    found = subprocess.run(check, env=env, check=False, capture_output=True, text=True)
+    found = subprocess.run([generate, "--check"], env=env, check=False, capture_output=True, text=True)
     assert found.returncode == 1
     assert "pdp/v1/request_pb2.py" in found.stderr
     assert "pdp/v1/removed_pb2.py" in found.stderr
-    subprocess.run(check[:1], env=env, check=True)
-    subprocess.run(check, env=env, check=True)
+    subprocess.run([generate], env=env, check=True)
+    subprocess.run([generate, "--check"], env=env, check=True)
 
 
 def test_everything_is_documented(files: list[FileDescriptorProto]) -> None:
@@ -142,7 +139,7 @@ def test_our_fields_are_envoys(envoy_messages: dict[str, DescriptorProto]) -> No
     ours = FileDescriptorProto()
     external_auth_pb2.DESCRIPTOR.CopyToProto(ours)
     compared = 0
-    for message in (nested for message in ours.message_type for nested in (message, *message.nested_type)):
+    for message in [nested for outer in ours.message_type for nested in (outer, *outer.nested_type)]:
         theirs = {field.name: field for field in envoy_messages[message.name].field}
         for field in message.field:
             assert field.number == theirs[field.name].number, field.name

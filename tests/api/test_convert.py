@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.api.world import NOW
 
 from pdp.api.convert import decision_bytes, evaluate_response, to_request, with_defaults
 from pdp.core.decision import AttributeUse, Decision, Effect, Entity, Obligation, StepUp
@@ -15,6 +15,7 @@ from pdp.ports import Answer, Caller
 from pdp.v1 import decision_pb2 as wire
 from pdp.v1 import policy_decision_pb2 as rpc
 from pdp.v1 import request_pb2
+from tests.api.world import NOW
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 HEX = st.text("0123456789abcdef", min_size=32, max_size=32)
@@ -108,8 +109,8 @@ def _check_step_up(message: wire.Decision, step_up: StepUp | None) -> None:
         assert message.step_up.max_age.seconds == (step_up.max_age or 0)
 
 
-def _seconds(stamp: object) -> float:
-    return stamp.seconds + stamp.nanos / 1e9  # type: ignore[attr-defined]
+def _seconds(stamp: Timestamp) -> float:
+    return stamp.ToNanoseconds() / 1e9
 
 
 def test_the_pieces_of_a_decision_are_one_plain_protobuf_message() -> None:

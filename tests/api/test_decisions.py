@@ -11,8 +11,6 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api.messages import ask
-from tests.api.world import NOW, PEP, REVISION, World, call
 
 from pdp.api.decisions import SERVICE, DecisionService
 from pdp.api.settings import ApiSettings
@@ -21,6 +19,8 @@ from pdp.server.rpc import Code, RpcError, Streaming, Unary
 from pdp.v1 import decision_pb2 as wire
 from pdp.v1 import explanation_pb2
 from pdp.v1 import policy_decision_pb2 as rpc
+from tests.api.messages import ask
+from tests.api.world import NOW, PEP, REVISION, World, call
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -198,7 +198,7 @@ async def test_a_fault_of_ours_tells_the_caller_nothing(world: World, caplog: py
     def explode() -> None:
         raise ValueError("secret of alice")
 
-    world.policies.current = explode  # type: ignore[assignment, method-assign]
+    world.policies.current = explode  # type: ignore[method-assign]
     with caplog.at_level(logging.ERROR):
         error = await refused(world, "Evaluate", ask())
     assert (error.code, error.message) == (Code.INTERNAL, "internal error")

@@ -83,9 +83,11 @@ def policy(revision: str = REVISION) -> PolicySnapshot:
         for index, (name, action, resource, text) in enumerate(_RULES)
     )  # fmt: skip
 
-    def match(role: str, action: str, *views: View) -> Sequence[int]:
-        by_entity = dict(zip(Entity, views, strict=True))
-        kind = by_entity[Entity.RESOURCE].__dict__["type"]
+    def match(
+        role: str, action: str, subject: View, device: View, session: View, resource: View, context: View
+    ) -> Sequence[int]:
+        by_entity = dict(zip(Entity, (subject, device, session, resource, context), strict=True))
+        kind = resource.__dict__["type"]
         candidates = [rule for rule in rules if (rule.role, rule.action, rule.resource) == (role, action, kind)]
         try:
             return [
@@ -125,8 +127,11 @@ class Attributes:
     async def load(self, refs: Refs, schema: Schema, deadline: float) -> Entities:
         if self.broken:
             raise AttributesUnavailableError
-        async with asyncio.timeout_at(deadline):
-            await self.released.wait()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.released.wait()
+        except TimeoutError:
+            raise AttributesUnavailableError from None
         return _entities(refs, schema)
 
 

@@ -25,7 +25,7 @@ from pdp.telemetry.log_output import LogOutput
 
 _TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_SPEAKING: Final = (PdpError, OSError, ImportError)
+_SPEAKING: Final = PdpError | OSError | ImportError
 _CHAIN_LIMIT: Final = 5
 # Libraries that log requests, addresses or one line a failure. What matters of theirs, this project logs itself.
 _TAMED: Final = {
@@ -135,7 +135,7 @@ def _safe(value: object) -> object:
         return str(value)  # JSON has no such number
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, str | Enum | PurePath | _SPEAKING):
+    if isinstance(value, Enum | PurePath | _SPEAKING | str):
         return str(value.value if isinstance(value, Enum) else value)
     # A request is a tuple as well, and is not to be taken apart.
     if isinstance(value, list | tuple | set | frozenset) and not hasattr(value, "_fields"):

@@ -97,5 +97,3 @@ def eventually(condition: Callable[[], object], seconds: float = 15.0) -> None:
     while not condition():
         assert time.monotonic() < until, "it did not come to hold"
         time.sleep(0.01)
-
-

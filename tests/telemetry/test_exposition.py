@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -20,7 +20,8 @@ ANSWERS = st.one_of(
     st.sampled_from([2**-16, 2**-12, 2**-8, 2**-1, 2.0]).map(lambda duration: allow(duration=duration)),
     st.sampled_from([reason for reason in Reason if reason is not Reason.PERMITTED]).map(deny),
 ).map(lambda answer: answer._replace(duration=2**-10) if answer.decision.effect.value == "deny" else answer)
-WORKERS = st.lists(st.lists(ANSWERS, max_size=10), max_size=4)
+WORKERS = st.lists(st.lists(ANSWERS, max_size=10), max_size=3)
+few = settings(max_examples=30)
 
 
 def worker(answers: list[Answer]) -> bytes:
@@ -37,6 +38,7 @@ def library(counter: float = 0.0, gauge: float = 0.0, label: str = "x") -> bytes
     return render(registry).body
 
 
+@few
 @given(WORKERS)
 def test_merged_workers_count_as_one_that_did_it_all(shares: list[list[Answer]]) -> None:
     merged = series(merge([worker(answers) for answers in shares]))
@@ -44,12 +46,14 @@ def test_merged_workers_count_as_one_that_did_it_all(shares: list[list[Answer]])
     assert merged == expected
 
 
+@few
 @given(WORKERS, WORKERS)
 def test_a_worker_that_ended_goes_on_counting(live: list[list[Answer]], ended: list[list[Answer]]) -> None:
     all_live = merge([worker(answers) for answers in (*live, *ended)])
     assert series(merge([worker(a) for a in live], [worker(a) for a in ended])) == series(all_live)
 
 
+@few
 @given(WORKERS, WORKERS)
 def test_texts_of_the_ended_can_be_kept_as_one(live: list[list[Answer]], ended: list[list[Answer]]) -> None:
     texts, last = [worker(answers) for answers in live], [worker(answers) for answers in ended]
@@ -92,7 +96,7 @@ def test_types_and_help_survive() -> None:
 
 @pytest.mark.parametrize("text", [b"not a metric\n", b'work_total{kind="x} 1\n', b"work_total one\n"])
 def test_a_text_that_is_none_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"could not convert|substring|Invalid|Unclosed"):
         merge([text])
 
 

@@ -31,7 +31,8 @@ def observed(*answers: Answer) -> bytes:
 
 
 def test_decisions_count_by_effect_and_first_reason() -> None:
-    text = observed(allow(), allow(), deny(Reason.ATTRIBUTE_STALE, Reason.DEVICE_UNKNOWN), deny(Reason.DENIED_BY_RULE))
+    stale = deny(Reason.ATTRIBUTE_STALE, Reason.DEVICE_UNKNOWN)
+    text = observed(allow(), allow(), stale, deny(Reason.DENIED_BY_RULE))
     assert value(text, "pdp_decisions_total", effect="allow", reason="PERMITTED") == 2
     assert value(text, "pdp_decisions_total", effect="deny", reason="ATTRIBUTE_STALE") == 1
     assert value(text, "pdp_decisions_total", effect="deny", reason="DENIED_BY_RULE") == 1
@@ -66,10 +67,11 @@ def test_durations_are_bucketed_as_the_library_would(durations: list[float]) -> 
     for duration in durations:
         peer.observe(duration)
     text = observed(*(allow(duration=duration) for duration in durations))
+    mine = series(text)
     for bound in (*BUCKETS, math.inf):
         label = "+Inf" if bound == math.inf else str(bound)
-        mine = value(text, "pdp_decision_duration_seconds_bucket", cached="true", le=label)
-        assert mine == registry.get_sample_value("peer_bucket", {"le": label})
+        key = "pdp_decision_duration_seconds_bucket", frozenset({"cached": "true", "le": label}.items())
+        assert mine[key] == registry.get_sample_value("peer_bucket", {"le": label})
     total = value(text, "pdp_decision_duration_seconds_sum", cached="true")
     assert total == pytest.approx(sum(durations))
 

@@ -17,6 +17,7 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
@@ -110,11 +111,11 @@ def describe(error: BaseException) -> str:
         return describe(error.exceptions[0])
     if isinstance(error, PdpError):
         return str(error)
-    name = type(error).__name__
-    code = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
-    if code.isupper() and code.isalpha():
-        return f"{name} {code}"
     cause = error.__cause__ or error.__context__
+    if type(error) is RedisConnectionError and isinstance(cause, RedisError):
+        return describe(cause)
+    name = type(error).__name__
     if isinstance(error, RedisError) and isinstance(cause, OSError) and cause.strerror:
         return f"{name}: {cause.strerror}"
-    return name
+    code = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
+    return f"{name}: {code}" if code.isalpha() and code.isupper() else name

@@ -45,14 +45,17 @@ def read_folder(folder: Path, problems: Problems) -> Mapping[str, bytes]:
     contents: dict[str, bytes] = {}
     room = FOLDER_LIMIT
     for name in (*_FIXED, *_rule_files(folder, problems)):
-        content = read_file(folder, name, problems, min(room, FILE_LIMIT))
+        content = read_file(folder, name, problems)
+        room -= len(content or b"")
+        if room < 0:
+            problems.add(PolicyProblem(RULES, 0, 0, f"all files together are larger than {FOLDER_LIMIT} bytes"))
+            break
         if content is not None:
             contents[name] = content
-            room -= len(content)
     return contents
 
 
-def read_file(folder: Path, name: str, problems: Problems, limit: int = FILE_LIMIT) -> bytes | None:
+def read_file(folder: Path, name: str, problems: Problems) -> bytes | None:
     """Read one file of the folder; None, and a problem, if it is missing, too large or not a file inside it."""
     try:
         # A link is followed only if it stays inside (a Kubernetes ConfigMap is mounted as such links); what it
@@ -68,8 +71,13 @@ def read_file(folder: Path, name: str, problems: Problems, limit: int = FILE_LIM
     except (OSError, RuntimeError) as error:
         problems.add(PolicyProblem(name, 0, 0, f"cannot be read: {_words(error)}"))
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        return _content(file.fileno(), name, problems, limit)
+    try:
+        return _content(descriptor, name, problems)
+    except OSError as error:
+        problems.add(PolicyProblem(name, 0, 0, f"cannot be read: {_words(error)}"))
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def signature(folder: Path) -> Signature:
@@ -89,13 +97,13 @@ def signature(folder: Path) -> Signature:
     return tuple(found)
 
 
-def _content(descriptor: int, name: str, problems: Problems, limit: int) -> bytes | None:
+def _content(descriptor: int, name: str, problems: Problems) -> bytes | None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         problems.add(PolicyProblem(name, 0, 0, "is not a plain file"))
         return None
-    content = b"".join(_pieces(descriptor, limit + 1))
-    if len(content) > limit:
-        problems.add(PolicyProblem(name, 0, 0, f"is larger than {limit} bytes", "split it"))
+    content = b"".join(_pieces(descriptor, FILE_LIMIT + 1))
+    if len(content) > FILE_LIMIT:
+        problems.add(PolicyProblem(name, 0, 0, f"is larger than {FILE_LIMIT} bytes", "split it"))
         return None
     return content
 

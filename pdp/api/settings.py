@@ -40,12 +40,23 @@ class Source:
 
     Attributes:
         origin: the kind of place.
-        name: the claim, the key of a context extension, or the header in lower case; for a principal the prefix it
-            must have, and the rest of it is what is read.
+        name: the claim, the key of a context extension, or the header, whose case does not matter; for a principal
+            the prefix it must have, and the rest of it is what is read.
     """
 
     origin: Origin
     name: str
+
+    def __post_init__(self) -> None:
+        """Bring a header's name to lower case, which is how Envoy sends it.
+
+        Raises:
+            ValueError: if there is no name. Only a principal's prefix may be empty.
+        """
+        if self.origin is Origin.HEADER:
+            object.__setattr__(self, "name", self.name.lower())
+        if not self.name and self.origin is not Origin.PRINCIPAL:
+            raise ValueError(f"a source of origin {self.origin} needs a name")
 
     @classmethod
     def parse(cls, text: str) -> Source:
@@ -58,9 +69,7 @@ class Source:
         if origin not in Origin.__members__.values() or not colon:
             kinds = ", ".join(Origin)
             raise ValueError(f"{text!r} is not origin:name with an origin of {kinds}")
-        if not name and origin != Origin.PRINCIPAL:
-            raise ValueError(f"{text!r} names nothing")
-        return cls(Origin(origin), name.lower() if origin == Origin.HEADER else name)
+        return cls(Origin(origin), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ class ExtAuthzSettings:
     subject: tuple[Source, ...] = (Source(Origin.CLAIM, "sub"),)
     session: tuple[Source, ...] = (Source(Origin.CLAIM, "sid"),)
     device: tuple[Source, ...] = (Source(Origin.CLAIM, "device_id"),)
-    purpose: tuple[Source, ...] = ()
+    purpose: tuple[Source, ...] = (Source(Origin.CLAIM, "purpose"), Source(Origin.EXTENSION, "purpose"))
     channel: tuple[Source, ...] = ()
     network: tuple[Source, ...] = ()
     emergency_reason: tuple[Source, ...] = ()
@@ -111,7 +120,7 @@ class ExtAuthzSettings:
     )
 
     def __post_init__(self) -> None:
-        """Refuse settings that would trust nobody's headers, or everybody's.
+        """Refuse settings under which the wrong party would be believed.
 
         Raises:
             ValueError: says what is contradictory.
@@ -120,6 +129,9 @@ class ExtAuthzSettings:
             raise ValueError("subject needs at least one source")
         if not all(peer.startswith("spiffe://") for peer in self.header_peers):
             raise ValueError("header_peers are SPIFFE ids")
+        if any(name.lower().startswith(("x-pdp-", ":")) for name in self.headers_to_remove):
+            # Envoy removes last: the upstream would not learn what it owes.
+            raise ValueError("headers_to_remove must not name our own headers (x-pdp-...) or pseudo-headers")
         stated = (self.session, self.device, self.purpose, self.channel, self.network, self.emergency_reason)
         used = any(source.origin is Origin.HEADER for sources in (self.subject, *stated) for source in sources)
         if used and not self.header_peers:

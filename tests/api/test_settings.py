@@ -24,7 +24,7 @@ def test_a_source_has_a_written_form(text: str, source: Source) -> None:
 
 @pytest.mark.parametrize("text", ["", "sub", "claim", "claim:", "header:", "extension:", "cookie:sub", "Claim:sub"])
 def test_what_is_no_source_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"names nothing|is not origin:name"):
+    with pytest.raises(ValueError, match=r"needs a name|is not origin:name"):
         Source.parse(text)
 
 
@@ -42,3 +42,9 @@ def test_a_peer_is_trusted_by_its_spiffe_id(peer: str) -> None:
 def test_there_must_be_a_way_to_know_the_subject() -> None:
     with pytest.raises(ValueError, match="subject"):
         ExtAuthzSettings(subject=())
+
+
+@pytest.mark.parametrize("name", ["x-pdp-obligations", "X-PDP-Decision-Id", ":path"])
+def test_our_own_headers_cannot_be_taken_off(name: str) -> None:
+    with pytest.raises(ValueError, match="headers_to_remove"):
+        ExtAuthzSettings(headers_to_remove=("x-original-url", name))

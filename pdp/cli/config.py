@@ -70,7 +70,7 @@ def _default(entry: dataclasses.Field[Any]) -> Any:
 def _meanings(section: type) -> dict[str, str]:
     _, _, attributes = (section.__doc__ or "").expandtabs().partition("Attributes:")
     dedented = re.sub(r"^        (?=\S)", "    ", attributes, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in _ENTRY.findall(dedented)}
+    return {name: " ".join(text.replace("``", "").split()) for name, text in _ENTRY.findall(dedented)}
 
 
 def _shown(entry: dataclasses.Field[Any], value: Any) -> str:

@@ -163,7 +163,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Certificate files, PEM; read again when they change. ``client_ca`` set means mTLS is required."""
+    """Certificate files, PEM; read again when they change.
+
+    Attributes:
+        certificate: the server's certificate chain.
+        private_key: its key.
+        client_ca: authorities of client certificates; set, every client must have one (mTLS).
+    """
 
     certificate: str
     private_key: str

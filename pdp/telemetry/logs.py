@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json as json_
 import logging
+import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import Final, TextIO
 
 from pdp.core.errors import PdpError
 from pdp.telemetry.log_output import LogOutput
+from pdp.telemetry.settings import LogFormat, LogLevel
 
 _TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -51,14 +53,13 @@ def trace_context(trace_id: str) -> Iterator[None]:
         _TRACE_ID.reset(token)
 
 
-def configure(level: str, *, json: bool, stream: TextIO, colour: bool = False) -> LogOutput:
+def configure(level: LogLevel, form: LogFormat, stream: TextIO) -> LogOutput:
     """Send all logs of the process to a stream, by a thread of its own.
 
     Args:
-        level: the least severe level that is written: debug, info, warning or error.
-        json: one JSON object a line, or else readable text.
+        level: the least severe level that is written.
+        form: JSON or text. On a terminal text is coloured, unless the environment has ``NO_COLOR`` (no-color.org).
         stream: where to; it stays open.
-        colour: whether text is coloured; for a terminal.
 
     Returns:
         The output, to be closed at the end so that nothing is lost. Logging that was configured before ends.
@@ -67,7 +68,10 @@ def configure(level: str, *, json: bool, stream: TextIO, colour: bool = False) -
     for handler in root.handlers[:]:
         root.removeHandler(handler)
         handler.close()
-    output = LogOutput(JsonFormatter() if json else TextFormatter(colour=colour), stream)
+    terminal = stream.isatty()
+    json = form is LogFormat.JSON or (form is LogFormat.AUTO and not terminal)
+    text = TextFormatter(colour=terminal and not os.environ.get("NO_COLOR"))
+    output = LogOutput(JsonFormatter() if json else text, stream)
     root.addHandler(output)
     root.setLevel(level.upper())
     for name, least in _TAMED.items():

@@ -7,11 +7,12 @@ import io
 import json
 import logging
 import os
+import pty
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from pdp.core.errors import PolicyInvalidError, PolicyProblem
 from pdp.core.reasons import Reason
 from pdp.telemetry.log_output import LogOutput
 from pdp.telemetry.logs import JsonFormatter, TextFormatter, configure, trace_context
+from pdp.telemetry.settings import LogFormat, LogLevel
 from tests.telemetry.answers import IDENTIFIERS, PARENT, allow, deny
 from tests.telemetry.collectors import eventually
 
@@ -35,8 +37,8 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     outputs: list[LogOutput] = []
 
-    def begin(level: str = "info", **options: Any) -> LogOutput:
-        outputs.append(configure(level, **({"json": True} | options)))
+    def begin(stream: TextIO, level: LogLevel = LogLevel.INFO, form: LogFormat = LogFormat.AUTO) -> LogOutput:
+        outputs.append(configure(level, form, stream))
         return outputs[-1]
 
     yield begin
@@ -63,7 +65,7 @@ def record(message: object, *args: object, error: BaseException | None = None, *
 
 def test_a_line_is_an_object_of_named_fields(configured: Configure) -> None:
     stream = io.StringIO()
-    output = configured(stream=stream)
+    output = configured(stream)
     before = datetime.now(UTC)
     facts = {"event": "policy.refused", "rules": 44}
     logging.getLogger("pdp.policy").warning("policy refused: %d problems", 3, extra=facts)
@@ -176,9 +178,34 @@ def test_text_for_a_person() -> None:
     assert TextFormatter(colour=True).format(made).startswith("08:00:00.000 \x1b[32minfo    \x1b[0m policy loaded")
 
 
+def on_terminal(configured: Configure, form: LogFormat) -> str:
+    screen, terminal = pty.openpty()
+    with os.fdopen(screen, "rb", buffering=0) as shown, os.fdopen(terminal, "w") as stream:
+        output = configured(stream, form=form)
+        logging.getLogger("pdp").info("ready")
+        output.close()
+        return shown.read(4096).decode()
+
+
+def test_a_terminal_gets_coloured_text(configured: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[32minfo    \x1b[0m ready" in on_terminal(configured, LogFormat.AUTO)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in on_terminal(configured, LogFormat.AUTO)
+    assert json.loads(on_terminal(configured, LogFormat.JSON))["message"] == "ready"
+
+
+def test_text_may_be_asked_for_anywhere(configured: Configure) -> None:
+    stream = io.StringIO()
+    output = configured(stream, form=LogFormat.TEXT)
+    logging.getLogger("pdp").info("ready")
+    output.close()
+    assert stream.getvalue().endswith("info     ready\n")
+
+
 def test_only_the_level_and_above_is_written(configured: Configure) -> None:
     stream = io.StringIO()
-    output = configured("warning", stream=stream)
+    output = configured(stream, LogLevel.WARNING)
     logging.getLogger("pdp").info("quiet")
     logging.getLogger("pdp").warning("loud")
     output.close()
@@ -187,7 +214,7 @@ def test_only_the_level_and_above_is_written(configured: Configure) -> None:
 
 def test_libraries_that_log_requests_are_silent(configured: Configure) -> None:
     stream = io.StringIO()
-    output = configured("debug", stream=stream)
+    output = configured(stream, LogLevel.DEBUG)
     logging.getLogger("casbin.enforcer").warning("Request: alice, data1, read ---> false")
     logging.getLogger("uvicorn.access").info('10.0.0.1 - "GET /customers/c-4711"')
     logging.getLogger("urllib3.connectionpool").warning("Retrying")
@@ -198,8 +225,8 @@ def test_libraries_that_log_requests_are_silent(configured: Configure) -> None:
 
 def test_configuring_again_replaces_what_was(configured: Configure) -> None:
     first, second = io.StringIO(), io.StringIO()
-    configured(stream=first)
-    output = configured(stream=second)
+    configured(first)
+    output = configured(second)
     logging.getLogger("pdp").info("once")
     output.close()
     assert first.getvalue() == ""
@@ -208,7 +235,7 @@ def test_configuring_again_replaces_what_was(configured: Configure) -> None:
 
 def test_closing_writes_what_waits_and_leaves_the_stream_open(configured: Configure) -> None:
     stream = io.StringIO()
-    output = configured(stream=stream)
+    output = configured(stream)
     for number in range(2000):
         logging.getLogger("pdp").info("line %d", number)
     output.close()
@@ -226,7 +253,7 @@ def test_a_reader_that_stops_reading_holds_nobody_up(configured: Configure) -> N
             read.extend(source)
 
     with os.fdopen(writer, "w") as stream:
-        output = configured(stream=stream)
+        output = configured(stream)
         for number in range(15_000):
             logging.getLogger("pdp").info("line %d", number)
         assert read == [], "nobody read so far, and all were logged"
@@ -249,7 +276,7 @@ def test_a_reader_that_is_gone_raises_nowhere(configured: Configure) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     stream = os.fdopen(writer, "w")
-    output = configured(stream=stream)
+    output = configured(stream)
     logging.getLogger("pdp").info("into the void")
     eventually(output._lines.empty)
     logging.getLogger("pdp").info("again")
@@ -264,7 +291,7 @@ def test_a_line_that_cannot_be_made_is_reported(configured: Configure) -> None:
             raise RuntimeError("alice")
 
     stream = io.StringIO()
-    output = configured(stream=stream)
+    output = configured(stream)
     logging.getLogger("pdp").info("x %s", BadFileError())
     output.close()
     assert json.loads(stream.getvalue())["event"] == "logs.malformed"

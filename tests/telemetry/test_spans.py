@@ -79,7 +79,7 @@ def test_no_identifier_is_in_an_exported_span() -> None:
             assert identifier.encode() not in exported
 
 
-@pytest.mark.parametrize("code", list(FAULTS))
+@pytest.mark.parametrize("code", sorted(FAULTS))
 def test_a_fault_is_an_error_of_its_reasons_type(code: Reason) -> None:
     span = make(deny(Reason.ATTRIBUTE_MISSING, code))
     assert span.status.status_code is StatusCode.ERROR

@@ -12,7 +12,13 @@ _NUMBER = Struct("<H")
 
 
 class Decoder(Protocol):
-    """Knows the templates as they are defined. Its methods raise FormatError for bytes that cannot be its own."""
+    """Knows the templates as they are defined. Its methods raise FormatError for bytes that cannot be its own.
+
+    Attributes:
+        definitions: `(seq, payload)` of the DEFINITION frames taken in.
+    """
+
+    definitions: list[tuple[int, bytes]]
 
     def define(self, seq: int, payload: bytes) -> None:
         """Take in a DEFINITION frame."""
@@ -22,6 +28,9 @@ class Decoder(Protocol):
 
     def text(self, tag: int, seq: int, payload: bytes) -> bytes:
         """The record's JSON text."""
+
+    def template(self, tag: int) -> bytes:
+        """A template's JSON text with `null` for every value."""
 
 
 def _split(payload: bytes, known: int) -> tuple[int, bytes]:
@@ -41,12 +50,13 @@ class PlainDecoder:
 
     def __init__(self) -> None:
         self.patterns: dict[int, bytes] = {}
+        self.definitions: list[tuple[int, bytes]] = []
 
     def define(self, seq: int, payload: bytes) -> None:
         """Take in a DEFINITION frame."""
-        del seq
         number, body = _split(payload, len(self.patterns))
         self.patterns[number] = _pattern(body)
+        self.definitions.append((seq, payload))
 
     def leaf_input(self, tag: int, seq: int, payload: bytes) -> bytes:
         """The text behind 0x00."""
@@ -61,6 +71,10 @@ class PlainDecoder:
         """The record's JSON text."""
         return self.leaf_input(tag, seq, payload)[1:]
 
+    def template(self, tag: int) -> bytes:
+        """A template's JSON text with `null` for every value."""
+        return (self.patterns[tag].replace(b"%b", b"null") % ())[1:]
+
 
 class SealedDecoder:
     """Decodes an encrypted segment; without a sealer, leaf inputs alone."""
@@ -68,13 +82,13 @@ class SealedDecoder:
     def __init__(self, sealer: Sealer | None) -> None:
         self._sealer = sealer
         self._plain = PlainDecoder()
-        self.definitions: dict[int, tuple[int, bytes]] = {}
+        self.definitions: list[tuple[int, bytes]] = []
         self._prefixes: dict[int, bytes] = {INLINE: SEALED_INLINE}
 
     def define(self, seq: int, payload: bytes) -> None:
         """Take in a DEFINITION frame."""
         number, body = _split(payload, len(self.definitions))
-        self.definitions[number] = seq, body
+        self.definitions.append((seq, payload))
         self._prefixes[number] = sealed_prefix(body)
         if self._sealer is not None:
             self._plain.define(seq, payload[: _NUMBER.size] + self._sealer.unseal(seq, TEMPLATE, body))
@@ -92,6 +106,10 @@ class SealedDecoder:
         if self._sealer is None:
             raise FormatError("this segment is encrypted and its key is not known")
         return self._plain.text(tag, seq, self._sealer.unseal(seq, RECORD, payload))
+
+    def template(self, tag: int) -> bytes:
+        """A template's JSON text with `null` for every value."""
+        return self._plain.template(tag)
 
 
 def decoder(*, sealed: bool, sealer: Sealer | None) -> Decoder:

@@ -32,7 +32,7 @@ from pdp.audit.identifiers import Identifiers
 from pdp.audit.keys import AuditKeys
 from pdp.audit.output import SegmentOutput
 from pdp.audit.recovery import recover
-from pdp.audit.segment import ChainState, SegmentHeader, segment_path
+from pdp.audit.segment import ChainState, SegmentHeader, list_segments, segment_path
 from pdp.audit.settings import Durability, LogSettings
 
 FLUSH_SECONDS = 0.05
@@ -130,7 +130,8 @@ class DecisionLog:
             self._begin_segment()
             self._check_space()
             undo.pop_all()
-        self._housekeeper.start()
+        if len(list_segments(folder)) > 1:
+            self._housekeeper.start()
         self._keeper = threading.Thread(target=self._keep, name="audit-keeper", daemon=True)
         self._keeper.start()
 

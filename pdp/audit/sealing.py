@@ -57,6 +57,10 @@ class Sealer:
         """The key of one record (RECORD) or of the template defined just before it (TEMPLATE)."""
         return blake2b(_LABEL.pack(seq, role), digest_size=32, key=self._secret).digest()
 
+    def side_key(self, label: bytes) -> bytes:
+        """A key for what is kept beside the segment, such as its search index."""
+        return blake2b(label, digest_size=32, key=self._secret, person=b"pdp-audit-side").digest()
+
     def seal(self, seq: int, role: int, plain: bytes) -> bytes:
         """The stored form, 48 bytes longer than the plaintext."""
         key = self.key(seq, role)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pdp.core.decide import decide, refuse
 from pdp.core.decision import Decision
@@ -30,6 +31,23 @@ class Clocks:
     wall: Callable[[], float]
     elapsed: Callable[[], float]
     new_id: Callable[[], str]
+
+
+class _Ground(NamedTuple):
+    """What one decision rests on."""
+
+    policy: PolicySnapshot
+    entities: Entities
+    cached: bool
+
+
+class _NoGroundError(Exception):
+    """There is nothing to decide by: which is a deny, and says why."""
+
+    def __init__(self, reason: Reason, revision: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.revision = revision
 
 
 class PolicyDecisionPoint:
@@ -76,10 +94,13 @@ class PolicyDecisionPoint:
         """
         validate(request)
         started = self._clocks.elapsed()
-        entities, policy, cached = await self._enrich(request, caller.deadline)
-        if isinstance(entities, Cause) or policy is None:
-            return await self._unexplained(request, caller, started, policy, entities)
-        explanation = explain(request, entities, policy, self._clocks.wall())
+        try:
+            ground = await self._ground(request, caller.deadline)
+        except _NoGroundError as error:
+            explanation, cached = Explanation(self._refusal(error), ()), False
+        else:
+            explanation = explain(request, ground.entities, ground.policy, self._clocks.wall())
+            cached = ground.cached
         answer = self._dress(request, caller, explanation.decision, started, cached=cached)
         recorded = (await self._record([answer]))[0]
         return recorded, replace(explanation, decision=recorded.decision)
@@ -98,43 +119,31 @@ class PolicyDecisionPoint:
 
     async def _answer(self, request: Request, caller: Caller) -> Answer:
         started = self._clocks.elapsed()
-        entities, policy, cached = await self._enrich(request, caller.deadline)
-        if isinstance(entities, Cause) or policy is None:
-            return self._dress(request, caller, self._refusal(policy, entities), started, cached=False)
-        decision = decide(request, entities, policy, self._clocks.wall())
-        return self._dress(request, caller, decision, started, cached=cached)
+        try:
+            ground = await self._ground(request, caller.deadline)
+        except _NoGroundError as error:
+            return self._dress(request, caller, self._refusal(error), started, cached=False)
+        decision = decide(request, ground.entities, ground.policy, self._clocks.wall())
+        return self._dress(request, caller, decision, started, cached=ground.cached)
 
-    async def _enrich(
-        self, request: Request, deadline: float
-    ) -> tuple[Entities | Cause, PolicySnapshot | None, bool]:
+    async def _ground(self, request: Request, deadline: float) -> _Ground:
         """Find the revision and the records to decide by: one of each, used throughout."""
         policy = self._policies.current()
         if policy is None:
-            return Cause(Reason.POLICY_UNAVAILABLE), None, False
+            raise _NoGroundError(Reason.POLICY_UNAVAILABLE, "")
         wanted = refs(request)
         if held := self._attributes.peek(wanted, policy.schema):
-            return held, policy, True
+            return _Ground(policy, held, cached=True)
         try:
-            return await self._attributes.load(wanted, policy.schema, deadline), policy, False
+            read = await self._attributes.load(wanted, policy.schema, deadline)
         except AttributesUnavailableError:
             late = asyncio.get_running_loop().time() >= deadline
-            return Cause(Reason.DEADLINE_EXCEEDED if late else Reason.ATTRIBUTES_UNAVAILABLE), policy, False
+            reason = Reason.DEADLINE_EXCEEDED if late else Reason.ATTRIBUTES_UNAVAILABLE
+            raise _NoGroundError(reason, policy.revision) from None
+        return _Ground(policy, read, cached=False)
 
-    def _refusal(self, policy: PolicySnapshot | None, entities: Entities | Cause) -> Decision:
-        cause = entities if isinstance(entities, Cause) else Cause(Reason.POLICY_UNAVAILABLE)
-        return refuse(policy.revision if policy else "", self._clocks.wall(), cause)
-
-    async def _unexplained(
-        self,
-        request: Request,
-        caller: Caller,
-        started: float,
-        policy: PolicySnapshot | None,
-        entities: Entities | Cause,
-    ) -> tuple[Answer, Explanation]:
-        answer = self._dress(request, caller, self._refusal(policy, entities), started, cached=False)
-        recorded = (await self._record([answer]))[0]
-        return recorded, Explanation(recorded.decision, ())
+    def _refusal(self, error: _NoGroundError) -> Decision:
+        return refuse(error.revision, self._clocks.wall(), Cause(error.reason))
 
     def _dress(
         self, request: Request | None, caller: Caller, decision: Decision, started: float, *, cached: bool

@@ -2,9 +2,8 @@
 
 Nothing is decided or checked here: a request is carried over as it is, and the service validates it.
 
-A decision is written as several serialised pieces of one ``Decision`` message. Their concatenation is that message
-(https://protobuf.dev/programming-guides/encoding/#last-one-wins), so a piece that many answers share is serialised
-once. Each memo below is a pure function of its whole key; it saves time and can hold nothing stale.
+A decision is written in pieces (see ``pdp.api.pieces``). Each memo below is a pure function of its whole key; it
+saves time and can hold nothing stale.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from pdp.api.pieces import tag, with_length
 from pdp.core.decision import AttributeUse, Effect, Entity, StepUp
 from pdp.core.reasons import Cause
 from pdp.core.request import Context, EntityRef, Request
@@ -34,7 +33,6 @@ _ENTITIES: Final = {
 # The bounds of google.protobuf.Timestamp: years 1 to 9999. A record may claim any time of issue.
 _FIRST_SECOND: Final = -62135596800
 _LAST_SECOND: Final = 253402300799
-_LENGTH_DELIMITED: Final = 2
 
 
 def to_request(message: rpc.EvaluateRequest) -> Request:
@@ -90,29 +88,29 @@ def decision_bytes(answer: Answer) -> bytes:
 
 def evaluate_response(answer: Answer) -> bytes:
     """Serialise an ``EvaluateResponse``."""
-    return _RESPONSE_DECISION + _with_length(decision_bytes(answer))
+    return _RESPONSE_DECISION + with_length(decision_bytes(answer))
 
 
 def batch_decision(answer: Answer) -> bytes:
     """Serialise a ``BatchEvaluateResponse`` of one result, a decision; concatenated, such are the whole response."""
-    return _BATCH_RESULTS + _with_length(_RESULT_DECISION + _with_length(decision_bytes(answer)))
+    return _BATCH_RESULTS + with_length(_RESULT_DECISION + with_length(decision_bytes(answer)))
 
 
 def batch_error(status: bytes) -> bytes:
     """Serialise a ``BatchEvaluateResponse`` of one result, an error, from a serialised ``google.rpc.Status``."""
-    return _BATCH_RESULTS + _with_length(_RESULT_ERROR + _with_length(status))
+    return _BATCH_RESULTS + with_length(_RESULT_ERROR + with_length(status))
 
 
 def stream_decision(request_id: str, answer: Answer) -> bytes:
     """Serialise an ``EvaluateStreamResponse`` with a decision."""
     name = rpc.EvaluateStreamResponse(request_id=request_id).SerializeToString()
-    return name + _STREAM_DECISION + _with_length(decision_bytes(answer))
+    return name + _STREAM_DECISION + with_length(decision_bytes(answer))
 
 
 def stream_error(request_id: str, status: bytes) -> bytes:
     """Serialise an ``EvaluateStreamResponse`` with an error, from a serialised ``google.rpc.Status``."""
     name = rpc.EvaluateStreamResponse(request_id=request_id).SerializeToString()
-    return name + _STREAM_ERROR + _with_length(status)
+    return name + _STREAM_ERROR + with_length(status)
 
 
 @lru_cache(maxsize=4096)
@@ -152,26 +150,9 @@ def _set_time(timestamp: Timestamp, seconds: float) -> None:
     timestamp.nanos = rest * 1000
 
 
-def _with_length(payload: bytes) -> bytes:
-    return _varint(len(payload)) + payload
-
-
-@lru_cache(maxsize=4096)
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte, the eighth says that more follow
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def _tag(message_type: type[Message], field: str) -> bytes:
-    return _varint(message_type.DESCRIPTOR.fields_by_name[field].number << 3 | _LENGTH_DELIMITED)
-
-
-_RESPONSE_DECISION: Final = _tag(rpc.EvaluateResponse, "decision")
-_BATCH_RESULTS: Final = _tag(rpc.BatchEvaluateResponse, "results")
-_RESULT_DECISION: Final = _tag(rpc.BatchEvaluateResult, "decision")
-_RESULT_ERROR: Final = _tag(rpc.BatchEvaluateResult, "error")
-_STREAM_DECISION: Final = _tag(rpc.EvaluateStreamResponse, "decision")
-_STREAM_ERROR: Final = _tag(rpc.EvaluateStreamResponse, "error")
+_RESPONSE_DECISION: Final = tag(rpc.EvaluateResponse, "decision")
+_BATCH_RESULTS: Final = tag(rpc.BatchEvaluateResponse, "results")
+_RESULT_DECISION: Final = tag(rpc.BatchEvaluateResult, "decision")
+_RESULT_ERROR: Final = tag(rpc.BatchEvaluateResult, "error")
+_STREAM_DECISION: Final = tag(rpc.EvaluateStreamResponse, "decision")
+_STREAM_ERROR: Final = tag(rpc.EvaluateStreamResponse, "error")

@@ -8,10 +8,11 @@ value. The request line is read from the attributes Envoy filled in itself (meth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Value
 
 from pdp.api.settings import ExtAuthzSettings, Origin, Source
 from pdp.core.reasons import Cause, Reason
@@ -46,7 +47,7 @@ class Evidence:
     def __init__(self, attributes: AttributeContext, settings: ExtAuthzSettings, caller_id: str) -> None:
         self._attributes = attributes
         self._headers_count = caller_id in settings.header_peers
-        self._jwt_payload = settings.jwt_payload
+        self._claims = _claims(attributes, settings.jwt_payload)
 
     def read(self, sources: tuple[Source, ...]) -> str:
         """Give what the sources say; empty where none says anything.
@@ -90,15 +91,20 @@ class Evidence:
                 return self.header(source.name) if self._headers_count else ""
 
     def _claim(self, name: str) -> str:
-        metadata = self._attributes.metadata_context.filter_metadata
-        payloads = metadata[_JWT_FILTER] if _JWT_FILTER in metadata else Struct()
-        claims = payloads.fields[self._jwt_payload].struct_value if self._jwt_payload in payloads.fields else Struct()
-        if name not in claims.fields:
+        if name not in self._claims:
             return ""
-        value = claims.fields[name]
+        value = self._claims[name]
         if value.WhichOneof("kind") != "string_value":
             raise AmbiguousEvidenceError
         return value.string_value
+
+
+def _claims(attributes: AttributeContext, payload: str) -> Mapping[str, Value]:
+    metadata = attributes.metadata_context.filter_metadata
+    if _JWT_FILTER not in metadata:
+        return {}
+    payloads = metadata[_JWT_FILTER].fields
+    return payloads[payload].struct_value.fields if payload in payloads else {}
 
 
 def read_request(

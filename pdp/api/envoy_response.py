@@ -2,18 +2,22 @@
 
 An empty CheckResponse is an allow, so every answer sets a status and exactly one response, and an allow is written in
 one place. The client is told the decision's id and reason codes, no more; the upstream is told its obligations.
+Messages are written in pieces (see ``pdp.api.pieces``); each memo is a pure function of its whole key.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.status_pb2 import Status
 
-from pdp.core.decision import Obligation, StepUp
+from pdp.api.pieces import tag, with_length
+from pdp.core.decision import StepUp
 from pdp.extauthz.v3.external_auth_pb2 import (
     CheckResponse,
     DeniedHttpResponse,
@@ -27,6 +31,8 @@ from pdp.server.rpc import Code
 
 DECISION_ID: Final = "x-pdp-decision-id"
 OBLIGATIONS: Final = "x-pdp-obligations"
+# The id, type, mandatory flag and properties of each obligation: what is said of them, in a form that can be a key.
+_Owed = tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...]
 _NOT_QUOTABLE: Final = re.compile(r"[^\x20-\x7e]")
 _TO_ESCAPE: Final = re.compile(r'(["\\])')
 
@@ -40,12 +46,12 @@ def check_response(answer: Answer, headers_to_remove: tuple[str, ...]) -> bytes:
     """
     decision = answer.decision
     if decision.fault:
-        return _refusal(answer, Code.UNAVAILABLE, 503, {"retry-after": "1"})
+        return _FAULT + with_length(_refusal(answer, 503, ("retry-after", "1")))
     if decision.allowed:
         return _allow(answer, headers_to_remove)
     if decision.step_up:
-        return _refusal(answer, Code.UNAUTHENTICATED, 401, {"www-authenticate": challenge(decision.step_up)})
-    return _refusal(answer, Code.PERMISSION_DENIED, 403, {})
+        return _CHALLENGE + with_length(_refusal(answer, 401, ("www-authenticate", challenge(decision.step_up))))
+    return _DENY + with_length(_refusal(answer, 403))
 
 
 def challenge(step_up: StepUp) -> str:
@@ -62,65 +68,76 @@ def challenge(step_up: StepUp) -> str:
 
 
 def _allow(answer: Answer, headers_to_remove: tuple[str, ...]) -> bytes:
-    obligations = [_plain(obligation) for obligation in answer.decision.obligations]
-    # Set even where it is empty, so that whatever the client sent under the name is gone.
-    owed = json.dumps(obligations, separators=(",", ":"))
-    response = CheckResponse(
-        status=Status(code=Code.OK),
-        ok_response=OkHttpResponse(
-            headers=_headers({DECISION_ID: answer.id, OBLIGATIONS: owed}), headers_to_remove=headers_to_remove
-        ),
-        dynamic_metadata=_metadata(answer, obligations),
-    )
-    return response.SerializeToString()
+    decision = answer.decision
+    owed = tuple((o.id, o.type, o.mandatory, tuple(o.properties.items())) for o in decision.obligations)
+    request = _headers(OkHttpResponse, ((DECISION_ID, answer.id),)) + _shared_headers(owed, headers_to_remove)
+    names = _struct({"decision_id": answer.id, "trace_id": answer.trace_id})
+    metadata = names + _shared_metadata(decision.revision, decision.rules, owed)
+    return _ALLOW + with_length(request) + _METADATA + with_length(metadata)
 
 
-def _refusal(answer: Answer, code: Code, status: int, headers: dict[str, str]) -> bytes:
-    reasons = [cause.code for cause in answer.decision.causes]
-    response = DeniedHttpResponse(
-        status=HttpStatus(code=status),
-        headers=_headers(
-            {"content-type": "application/json", "cache-control": "no-store", DECISION_ID: answer.id} | headers
-        ),
-        body=json.dumps({"decision_id": answer.id, "reasons": reasons}),
-    )
-    if answer.decision.fault:
-        return CheckResponse(status=Status(code=code), error_response=response).SerializeToString()
-    return CheckResponse(status=Status(code=code), denied_response=response).SerializeToString()
+@lru_cache(maxsize=1024)
+def _shared_headers(owed: _Owed, headers_to_remove: tuple[str, ...]) -> bytes:
+    # Set even where nothing is owed, so that whatever the client sent under the name is gone.
+    obligations = json.dumps(_plain(owed), separators=(",", ":"))
+    removed = OkHttpResponse(headers_to_remove=headers_to_remove)
+    return _headers(OkHttpResponse, ((OBLIGATIONS, obligations),)) + removed.SerializeToString()
 
 
-def _headers(values: dict[str, str]) -> list[HeaderValueOption]:
+@lru_cache(maxsize=1024)
+def _shared_metadata(revision: str, rules: tuple[str, ...], owed: _Owed) -> bytes:
+    return _struct({"policy_revision": revision, "rule_ids": list(rules), "obligations": _plain(owed)})
+
+
+def _refusal(answer: Answer, status: int, *header: tuple[str, str]) -> bytes:
+    body = json.dumps({"decision_id": answer.id, "reasons": [cause.code for cause in answer.decision.causes]})
+    own = DeniedHttpResponse(body=body).SerializeToString()
+    return _shared_refusal(status, *header) + _headers(DeniedHttpResponse, ((DECISION_ID, answer.id),)) + own
+
+
+@lru_cache(maxsize=64)
+def _shared_refusal(status: int, *header: tuple[str, str]) -> bytes:
+    headers = (("content-type", "application/json"), ("cache-control", "no-store"), *header)
+    code = DeniedHttpResponse(status=HttpStatus(code=status)).SerializeToString()
+    return code + _headers(DeniedHttpResponse, headers)
+
+
+def _headers(message_type: type[OkHttpResponse | DeniedHttpResponse], values: Iterable[tuple[str, str]]) -> bytes:
+    """Serialise headers as a piece of the message that they belong to."""
     # Envoy's default for a header that is there already is to add to it: a client could then speak first.
     action = HeaderValueOption.HEADER_APPEND_ACTION_OVERWRITE_IF_EXISTS_OR_ADD
-    return [
+    options = [
         HeaderValueOption(header=HeaderValue(key=name, value=value.encode("ascii")), append_action=action)
-        for name, value in values.items()
+        for name, value in values
     ]
+    return message_type(headers=options).SerializeToString()
 
 
-def _metadata(answer: Answer, obligations: list[dict[str, Any]]) -> Struct:
-    metadata = Struct()
-    metadata.update(
-        {
-            "decision_id": answer.id,
-            "trace_id": answer.trace_id,
-            "policy_revision": answer.decision.revision,
-            "rule_ids": list(answer.decision.rules),
-            "obligations": obligations,
-        }
-    )
-    return metadata
+def _struct(values: dict[str, Any]) -> bytes:
+    struct = Struct()
+    struct.update(values)
+    return struct.SerializeToString()
 
 
-def _plain(obligation: Obligation) -> dict[str, Any]:
-    return {
-        "id": obligation.id,
-        "type": obligation.type,
-        "mandatory": obligation.mandatory,
-        "properties": dict(obligation.properties),
-    }
+def _plain(owed: _Owed) -> list[dict[str, Any]]:
+    return [
+        {"id": name, "type": kind, "mandatory": mandatory, "properties": dict(properties)}
+        for name, kind, mandatory, properties in owed
+    ]
 
 
 def _quoted(value: str) -> str:
     """Write a quoted-string of RFC 9110, section 5.6.4, without what could end the header."""
     return '"' + _TO_ESCAPE.sub(r"\\\1", _NOT_QUOTABLE.sub("", value)) + '"'
+
+
+def _opening(code: Code, response: str) -> bytes:
+    """Give a CheckResponse up to the length of its one response."""
+    return CheckResponse(status=Status(code=code)).SerializeToString() + tag(CheckResponse, response)
+
+
+_ALLOW: Final = _opening(Code.OK, "ok_response")
+_DENY: Final = _opening(Code.PERMISSION_DENIED, "denied_response")
+_CHALLENGE: Final = _opening(Code.UNAUTHENTICATED, "denied_response")
+_FAULT: Final = _opening(Code.UNAVAILABLE, "error_response")
+_METADATA: Final = tag(CheckResponse, "dynamic_metadata")

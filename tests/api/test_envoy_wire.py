@@ -78,8 +78,8 @@ def test_a_deny_as_envoy_reads_it() -> None:
 
 def test_a_fault_as_envoy_reads_it() -> None:
     fault = answer(Decision(Effect.DENY, (Cause(Reason.ATTRIBUTES_UNAVAILABLE),)))
-    headers = [("content-type", "application/json"), ("cache-control", "no-store"), ("x-pdp-decision-id", ID)]
-    headers += [("retry-after", "1")]
+    headers = [("content-type", "application/json"), ("cache-control", "no-store"), ("retry-after", "1")]
+    headers += [("x-pdp-decision-id", ID)]
     body = f'{{"decision_id": "{ID}", "reasons": ["ATTRIBUTES_UNAVAILABLE"]}}'
     response = field(1, varint(1, 503)) + b"".join(field(2, header(*pair)) for pair in headers) + field(3, body)
     assert check_response(fault, ()) == field(1, varint(1, 14)) + field(5, response)

@@ -25,7 +25,6 @@ from pdp.server.reflection import reflection_routes
 from pdp.server.rpc import Routes
 from pdp.service import Clocks, PolicyDecisionPoint
 from pdp.telemetry import logs
-from pdp.telemetry.settings import LogFormat
 from pdp.telemetry.setup import build as build_telemetry
 
 _CLOCKS: Final = Clocks(wall=time.time, elapsed=time.perf_counter, new_id=id_source())
@@ -50,10 +49,7 @@ class DecisionApplication:
     """Implements ``pdp.server.application.Application``."""
 
     def __init__(self, config: Config) -> None:
-        as_text = sys.stderr.isatty() if config.telemetry.log_format is LogFormat.AUTO else False
-        self._output = logs.configure(
-            config.telemetry.log_level, json=not as_text, stream=sys.stderr, colour=sys.stderr.isatty()
-        )
+        self._output = logs.configure(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         self._telemetry = build_telemetry(config.telemetry)
         self._attributes = RedisAttributes(config.redis)
         self._policies = FolderSource(

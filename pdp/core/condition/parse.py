@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pdp.core.condition.nodes import And, Choices, Compare, ConditionError, Difference, Literal, Node, Not, Or, Ref
@@ -122,8 +122,8 @@ class _Parser:
         token = self._next("an attribute, a value or (")
         if token.text == "(":
             inner = self.either(depth + 1)
-            self._expect(")")
-            return inner
+            # The span takes in the parentheses, so that the text of a part reads as it was written.
+            return replace(inner, start=token.start, end=self._expect(")").end)
         if token.kind == "ref":
             left = _ref(token)
             if not self._take("-"):

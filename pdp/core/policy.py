@@ -182,7 +182,8 @@ class PolicySnapshot:
         return Offer(rule.effect is ALLOW, frozenset(mandatory), len(mandatory), rule.id, verdict)
 
     def _make_plan(self, roles: tuple[str, ...], action: str, resource_type: str) -> Plan:
-        held = frozenset({WILDCARD}).union(*(self.hierarchy.roles.get(role, {role}) for role in roles))
+        # Any role is not no role: without one, not even a rule for * applies.
+        held = frozenset().union(*(self.hierarchy.roles.get(role, frozenset({role})) | {WILDCARD} for role in roles))
         actions = self.hierarchy.actions.get(action, frozenset({action})) | {WILDCARD}
         resources = self.hierarchy.resources.get(resource_type, frozenset({resource_type})) | {WILDCARD}
         rules = tuple(

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from pdp.api.settings import ApiSettings, ExtAuthzSettings
+from pdp.api.settings import ApiSettings, ExtAuthzSettings, Source
 from pdp.attributes import RedisSettings
 from pdp.audit import LogSettings
 from pdp.core.errors import PdpError
@@ -25,6 +25,8 @@ from pdp.server.supervisor import Transport
 from pdp.telemetry.settings import TelemetrySettings
 
 ENV_PREFIX: Final = "PDP_"
+_LISTS: Final = ("supported_obligations", "header_peers", "headers_to_remove")
+_SOURCES: Final = ("subject", "session", "device", "purpose", "channel", "network", "emergency_reason")
 _DELIMITER: Final = "__"
 
 
@@ -95,6 +97,26 @@ class Config(BaseModel):
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     ext_authz: ExtAuthzSettings = Field(default_factory=ExtAuthzSettings)
+
+    @field_validator("ext_authz", mode="before")
+    @classmethod
+    def _readable(cls, value: object) -> object:
+        """Let lists be texts parted by commas, and sources be written ``claim:sub``."""
+        if not isinstance(value, Mapping):
+            return value
+        readers = dict.fromkeys(_SOURCES, _source_list) | dict.fromkeys(_LISTS, _listed)
+        return {name: readers.get(name, _as_given)(part) for name, part in value.items()}
+
+
+def _as_given(value: object) -> object:
+    return value
+
+
+def _source_list(value: object) -> object:
+    items = _listed(value)
+    if not isinstance(items, list | tuple):
+        return items
+    return tuple(Source.parse(item) if isinstance(item, str) else item for item in items)
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:

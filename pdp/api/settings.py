@@ -58,6 +58,10 @@ class Source:
         if not self.name and self.origin is not Origin.PRINCIPAL:
             raise ValueError(f"a source of origin {self.origin} needs a name")
 
+    def __str__(self) -> str:
+        """Give the written form that ``parse`` reads."""
+        return f"{self.origin}:{self.name}"
+
     @classmethod
     def parse(cls, text: str) -> Source:
         """Read the written form, ``origin:name``, such as ``claim:sub`` or ``principal:spiffe://example.org/user/``.

@@ -31,7 +31,7 @@ class LogSettings:
         directory: the log directory; each worker has a folder in it.
         keys: the folder of key files; see `pdp audit keygen`.
         worker: this worker's name, stable across restarts: `[A-Za-z0-9._-]`, at most 64 characters.
-        durability: see Durability.
+        durability: `os` (with the kernel: survives kill -9) or `fsync` (on the disk: survives a power cut).
         identifiers: which identifiers are clear, pseudonyms or left out.
         segment_bytes: a segment is closed when it is at least this large (raw bytes).
         segment_seconds: or when it is this old.
@@ -47,7 +47,7 @@ class LogSettings:
     keys: Path = Path("var/keys")
     worker: str = "w0"
     durability: Durability = Durability.OS
-    identifiers: IdentifierPolicy = field(default_factory=IdentifierPolicy)
+    identifiers: IdentifierPolicy = field(default_factory=IdentifierPolicy, metadata={"derived": True})
     segment_bytes: int = 64 << 20
     segment_seconds: float = 86_400.0
     checkpoint_records: int = 50_000

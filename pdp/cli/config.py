@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, get_args
@@ -17,6 +18,16 @@ from rich.table import Table
 from pdp.config import ENV_PREFIX, Config, load
 
 _ENTRY: Final = re.compile(r"^    ([a-z_]+): (.*?)(?=^    [a-z_]+: |\Z)", re.MULTILINE | re.DOTALL)
+
+
+_PREFACE: Final = """\
+# Configuration
+
+Settings come from a TOML file (`pdp serve --config FILE`, or `PDP_CONFIG`), then environment variables, then flags; a
+later one wins. The variable of setting `url` in section `[redis]` is `PDP_REDIS__URL`; its flag is
+`--set redis.url=…`. An unknown name or a value out of range is refused at the start, by name. `pdp config` prints
+every setting with its present value, secrets left out. This page is what `pdp config --markdown` prints.
+"""
 
 
 class Setting(NamedTuple):
@@ -37,8 +48,14 @@ class Setting(NamedTuple):
 def config(
     file: Annotated[Path | None, typer.Option("--config", envvar="PDP_CONFIG", help="TOML file to read.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print docs/configuration.md: the defaults.")
+    ] = False,
 ) -> None:
     """List every setting with its meaning, its environment variable and its present value."""
+    if as_markdown:
+        sys.stdout.write(reference(list(explain(Config()))))
+        return
     settings = list(explain(load(file, os.environ, {})))
     if as_json:
         Console().print_json(data=[{**entry._asdict(), "variable": entry.variable} for entry in settings])
@@ -52,13 +69,32 @@ def explain(present: Config) -> Iterator[Setting]:
         value = getattr(present, section)
         kind = _dataclass_of(field.annotation)
         meanings = _meanings(kind)
-        for entry in dataclasses.fields(kind):
+        for entry in filter(_is_set_by_people, dataclasses.fields(kind)):
             now = getattr(value, entry.name) if value is not None else None
             yield Setting(section, entry.name, _shown(entry, now), now == _default(entry), meanings[entry.name])
 
 
+def reference(settings: list[Setting]) -> str:
+    """Give the settings as the page of the documentation."""
+    parts = [_PREFACE]
+    for section in dict.fromkeys(entry.section for entry in settings):
+        parts.append(f"\n## [{section}]\n\n| setting | default | meaning |\n|---|---|---|\n")
+        parts += [_row(entry) for entry in settings if entry.section == section]
+    return "".join(parts)
+
+
+def _row(entry: Setting) -> str:
+    default = "" if entry.value == "-" else f"`{entry.value}`"
+    return f"| `{entry.name}` | {default} | {entry.meaning.replace('|', chr(92) + '|')} |\n"
+
+
 def _dataclass_of(annotation: Any) -> Any:
     return next((part for part in get_args(annotation) if dataclasses.is_dataclass(part)), annotation)
+
+
+def _is_set_by_people(entry: dataclasses.Field[Any]) -> bool:
+    """Leave out what the service works out from elsewhere, such as from the policy's schema."""
+    return not entry.metadata.get("derived", False)
 
 
 def _default(entry: dataclasses.Field[Any]) -> Any:
@@ -76,8 +112,10 @@ def _meanings(section: type) -> dict[str, str]:
 def _shown(entry: dataclasses.Field[Any], value: Any) -> str:
     if not entry.repr and value:
         return "(set)"
-    if value is None or value in ("", (), {}):
+    if value is None or value in ("", (), {}, frozenset()):
         return "-"
+    if isinstance(value, tuple | frozenset):
+        return ", ".join(sorted(map(str, value)))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -8,7 +8,7 @@ import signal
 import httpx
 import pytest
 
-from tests.integration.running import Service, pdp, serving
+from tests.integration.running import ROOT, Service, pdp, serving
 
 ALICE = ("--subject", "user:alice", "--session", "s-1", "--device", "d-1", "--purpose", "billing")
 READ = (*ALICE, "--action", "read", "--resource", "customer:c-1")
@@ -77,6 +77,10 @@ def test_config_documents_every_setting() -> None:
     assert {"server", "policy", "redis", "audit", "telemetry", "limits", "tls", "ext_authz"} <= {
         entry["section"] for entry in settings
     }
+
+
+def test_the_configuration_page_is_what_the_command_prints() -> None:
+    assert (ROOT / "docs" / "configuration.md").read_text() == pdp("config", "--markdown").stdout
 
 
 def test_config_hides_secrets() -> None:

@@ -102,7 +102,7 @@ class Tracker:
             elif isinstance(message, list) and message[:1] == [b"invalidate"]:
                 self._tell(message[1])
             else:
-                raise ConnectionError("unexpected message")
+                raise AttributesUnavailableError("the store sent something unexpected")
 
     def _tell(self, keys: list[bytes] | None) -> None:
         if keys is None:
@@ -115,9 +115,9 @@ class Tracker:
         while True:
             now = time.monotonic()
             if sent and now - sent[0] > self._settings.silence:
-                raise TimeoutError("silent")
+                raise AttributesUnavailableError("the store fell silent")
             if self._locator.address() != address:
-                raise ConnectionError("the primary moved")
+                raise AttributesUnavailableError("the primary moved")
             sent.append(now)
             async with asyncio.timeout(self._settings.silence):
                 await connection.send_command("PING", check_health=False)

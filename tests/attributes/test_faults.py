@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,10 @@ from tests.attributes.support import (
     write,
     write_all,
 )
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def _recovers(source: RedisAttributes, risk: int) -> None:
@@ -238,11 +243,11 @@ async def test_a_server_that_speaks_something_else_is_an_error_and_not_a_crash()
 
 async def test_nothing_is_left_behind(server: Server) -> None:
     write_all(server.client())
-    before = len(os.listdir("/proc/self/fd"))
+    before = _open_files()
     for _ in range(5):
         async with started(patient(server.url)) as source:
             await source.load(ALL, SCHEMA, in_time())
     gc.collect()
     await asyncio.sleep(0.05)
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert _open_files() <= before + 1
     assert len(asyncio.all_tasks()) == 1

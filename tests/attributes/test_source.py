@@ -65,7 +65,7 @@ async def test_a_changed_attribute_decides_within_fifty_milliseconds(server: Ser
             await source.load(ALL, SCHEMA, in_time())
             await asyncio.to_thread(write, client, SESSION, risk + 1, risk=risk)
             written = time.monotonic()
-            while risk_in(source.peek(ALL, SCHEMA) or await source.load(ALL, SCHEMA, in_time())) != risk:
+            while risk_in(source.peek(ALL, SCHEMA) or await source.load(ALL, SCHEMA, in_time())) != risk:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             took.append(time.monotonic() - written)
         assert sorted(took)[len(took) // 2] < 0.05
@@ -234,7 +234,9 @@ async def test_keys_do_not_collide(server: Server) -> None:
     async with started(patient(server.url)) as source:
         other = await source.load([(Entity.SUBJECT, EntityRef("user", "a"))], SCHEMA, in_time())
         assert other.subject is None
-        assert (await source.load([(Entity.SUBJECT, EntityRef("user", "a:b"))], SCHEMA, in_time())).subject is not None
+        assert (
+            await source.load([(Entity.SUBJECT, EntityRef("user", "a:b"))], SCHEMA, in_time())
+        ).subject is not None
 
 
 async def test_changes_of_other_keys_are_not_our_business(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""What every attribute source promises (``pdp.ports.AttributeSource``), shown on the fake and on real servers alike."""
+"""What every ``AttributeSource`` promises, shown on the fake and on real servers alike."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from tests.attributes.support import (
     write,
 )
 from tests.fakes.attributes import InMemoryAttributes, Target
-
 
 LEASE = 5.0
 

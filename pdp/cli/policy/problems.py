@@ -1,0 +1,67 @@
+"""How what is wrong with a policy folder looks at the terminal: place, offending text underlined, how to mend it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from pdp.core.errors import PolicyProblem
+
+_TAB: Final = 4
+_WORD: Final = re.compile(r"[\w.-]+")
+
+
+def line_of(folder: Path, problem: PolicyProblem) -> str:
+    """Give the text of the line a problem stands in; empty where there is none to show."""
+    if not problem.line:
+        return ""
+    try:
+        lines = (folder / problem.file).read_text("utf-8", errors="replace").split("\n")
+    except OSError:
+        return ""
+    text = lines[problem.line - 1] if problem.line <= len(lines) else ""
+    return "".join(it if it.isprintable() or it == "\t" else "\N{REPLACEMENT CHARACTER}" for it in text.rstrip("\r"))
+
+
+def show_problems(console: Console, folder: Path, found: list[tuple[PolicyProblem, str]]) -> None:
+    """Print each problem with its place, the text there and how to mend it."""
+    for problem, line in found:
+        where = f"{folder / problem.file}" + "".join(f":{it}" for it in (problem.line, problem.column) if it)
+        console.print(f"[bold]{escape(where)}[/]: [red]{escape(problem.problem)}[/]", soft_wrap=True, highlight=False)
+        if line:
+            _underline(console, problem, line)
+        if problem.help:
+            console.print(f"    [cyan]help:[/] {escape(problem.help)}", soft_wrap=True, highlight=False)
+        console.print()
+    noun = "problem" if len(found) == 1 else "problems"
+    console.print(f"[bold red]{len(found)} {noun}[/]: the policy is refused as a whole.", highlight=False)
+
+
+def problem_data(problem: PolicyProblem, line: str) -> dict[str, Any]:
+    """Give a problem as JSON has it."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "problem": problem.problem,
+        "help": problem.help,
+        "text": line,
+    }
+
+
+def _underline(console: Console, problem: PolicyProblem, line: str) -> None:
+    """Print a line, cut to the width of the screen around the place of a problem, and point at it."""
+    column = max(problem.column, 1)
+    start = max(0, column - console.width + 24)
+    before = line[start : column - 1].expandtabs(_TAB)
+    shown = line[start:].expandtabs(_TAB)[: console.width - 12]
+    margin = f"{problem.line:>6} | "
+    console.print(f"[dim]{margin}[/]{escape(shown)}", soft_wrap=True, highlight=False)
+    word = _WORD.match(line, column - 1)
+    mark = "^" * min(len(word[0]) if word else 1, max(1, len(shown) - len(before)))
+    indent = " " * (len(margin) - 2)
+    console.print(f"{indent}[dim]|[/] {' ' * len(before)}[bold red]{mark}[/]", soft_wrap=True, highlight=False)

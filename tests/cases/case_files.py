@@ -9,8 +9,9 @@ A file of cases has ``now``, ``defaults`` for requests, and ``cases``. Each case
   any other is stored as it stands, right or wrong, and ``_issued_at`` is the record's time of issue;
 * ``decision``: all of it. ``rules`` where left out are those that the reasons name; ``valid_for`` is in seconds from
   now, where left out 60 for an allow and 5 for a deny, the schema's limits;
-* ``reads``: whose records the decision rests on, which the log holds by version: where left out, as the
-  file's ``reads`` says, or all four, but not the resource's for ``list``. The rest of the log record follows from the request and the decision.
+* ``reads``: whose records the decision rests on, which the log holds by version: where left out, as the file's
+  ``reads`` says, or all four, but not the resource's for ``list``. The rest of the log record follows from the
+  request and the decision.
 """
 
 from __future__ import annotations
@@ -67,24 +68,6 @@ def read_cases() -> Iterator[Case]:
             yield from _expanded(path.stem, case, content)
 
 
-def _expanded(theme: str, case: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Case]:
-    _refuse_unknown(case, {"name", "request", "each", "given", "decision", "reads"})
-    decision = _decision(case["decision"])
-    each = case.get("each", {})
-    for values in product(*each.values()):
-        options = {**content.get("defaults", {}), **case["request"], **dict(zip(each, values, strict=True))}
-        usual = [name for name in VERSIONS if options["action"] != "list" or name != "resource"]
-        reads = case.get("reads", content.get("reads", usual))
-        yield Case(
-            f"{theme}: {', '.join([case['name'], *values])}",
-            _seconds(content["now"]),
-            make_request(options),
-            case.get("given", {}),
-            decision,
-            _record(options, decision, reads),
-        )
-
-
 def make_request(options: Mapping[str, Any]) -> Request:
     """Make a request of the options of ``pdp check``."""
     _refuse_unknown(options, {"subject", "action", "resource", "session", "device", *_CONTEXT})
@@ -137,6 +120,24 @@ def shown(decision: Decision, now: float) -> dict[str, Any]:
         "step_up": step_up and {"acr_values": list(step_up.acr_values), "max_age": step_up.max_age},
         "valid_for": decision.valid_until - now,
     }
+
+
+def _expanded(theme: str, case: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Case]:
+    _refuse_unknown(case, {"name", "request", "each", "given", "decision", "reads"})
+    decision = _decision(case["decision"])
+    each = case.get("each", {})
+    for values in product(*each.values()):
+        options = {**content.get("defaults", {}), **case["request"], **dict(zip(each, values, strict=True))}
+        usual = [name for name in VERSIONS if options["action"] != "list" or name != "resource"]
+        reads = case.get("reads", content.get("reads", usual))
+        yield Case(
+            f"{theme}: {', '.join([case['name'], *values])}",
+            _seconds(content["now"]),
+            make_request(options),
+            case.get("given", {}),
+            decision,
+            _record(options, decision, reads),
+        )
 
 
 def _decision(given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -23,7 +23,9 @@ from tests.cases.case_files import POLICIES, Case, Stored, find_entities, make_r
 CASES = tuple(read_cases())
 NOW = CASES[0].now
 _CALLER = Caller("spiffe://example.test/gateway", "evaluate", None, 0.0)
-_ROW = re.compile(r"^\| `pdp check (?P<options>[^`]+)` \| \*\*(?P<effect>allow|deny)\*\* (?P<reasons>[^|]+) \|", re.M)
+_ROW = re.compile(
+    r"^\| `pdp check (?P<options>[^`]+)` \| \*\*(?P<effect>allow|deny)\*\* (?P<reasons>[^|]+) \|", re.MULTILINE
+)
 # True whatever the request, which is its point.
 _UNCONDITIONAL = {"audit-immutable"}
 
@@ -84,7 +86,7 @@ def test_no_permit_wins_by_its_name(policy: PolicySnapshot, stored: Stored) -> N
             assert burdens[:1] != burdens[1:2], case.name
 
 
-def test_every_obligation_and_attribute_is_used(policy: PolicySnapshot) -> None:
+def test_every_obligation_is_used(policy: PolicySnapshot) -> None:
     used = {name for rule in policy.rules for name in rule.obligations}
     assert used == set(policy.obligations)
 
@@ -95,12 +97,17 @@ def test_commands_of_the_readme(policy: PolicySnapshot, stored: Stored) -> None:
     rows = list(_ROW.finditer(text))
     assert 0 < len(rows) == text.count("| `pdp check ")
     for row in rows:
-        words = shlex.split(row["options"])
-        options = dict(zip((word.removeprefix("--") for word in words[::2]), words[1::2], strict=True))
-        request = make_request(options)
+        request = make_request(_options(row["options"]))
         decision = decide(request, find_entities(request, {}, stored, policy.schema, NOW), policy, NOW)
         assert decision.effect.value == row["effect"], row["options"]
         assert re.findall(r"`([^`]+)`", row["reasons"]) == [str(it) for it in decision.causes], row["options"]
+
+
+def _options(text: str) -> dict[str, str | list[str]]:
+    words = shlex.split(text)
+    pairs = [(word.removeprefix("--"), value) for word, value in zip(words[::2], words[1::2], strict=True)]
+    supports = [value for name, value in pairs if name == "supports"]
+    return {**dict(pairs), **({"supports": supports} if supports else {})}
 
 
 def _entities(case: Case, policy: PolicySnapshot, stored: Stored) -> Entities:

@@ -54,9 +54,10 @@ def attempt(name: str, content: bytes) -> PolicySnapshot | PolicyInvalidError:
     try:
         return assemble({**WHOLE, name: content}, ReferenceMatcher, Problems())
     except PolicyInvalidError as error:
-        assert error.problems
-        assert all(it.file in WHOLE or it.file == "policy" for it in error.problems)
-        return error
+        refusal = error
+    assert refusal.problems
+    assert all(it.file in WHOLE or it.file == "policy" for it in refusal.problems)
+    return refusal
 
 
 def test_whole_it_loads() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.policy.example import LINKS, build, problems_of, refused
@@ -74,9 +76,7 @@ def test_a_chain_that_casbin_would_cut_is_refused_where_it_starts() -> None:
 
 def test_a_lattice_is_closed_in_no_time() -> None:
     levels = [[f"n{level}_{at}" for at in range(8)] for level in range(8)]
-    links = [
-        f"g2,{low},{high}" for lows, highs in zip(levels, levels[1:], strict=False) for low in lows for high in highs
-    ]
+    links = [f"g2,{low},{high}" for lows, highs in itertools.pairwise(levels) for low in lows for high in highs]
     changes = with_links(*(f"g2,delete,{name}" for name in levels[0]), *links)
     rules = "".join(f"p,rule-{at},agent,{name},log,True,allow,,basis\n" for at, name in enumerate(levels[-1]))
     changes["policy/more.csv"] = rules + "# end\n"

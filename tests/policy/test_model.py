@@ -107,8 +107,8 @@ def test_no_single_character_can_be_changed_in_the_matcher_unless_it_is_white_sp
 def test_engines_are_given_the_canonical_text_whatever_the_file_looks_like() -> None:
     given_texts = []
 
-    def factory(rules: object, links: object, model_text: str) -> object:
-        given_texts.append(model_text)
+    def factory(*given: object) -> object:
+        given_texts.append(given[2])
         return lambda *_: ()
 
     assemble(contents(), factory, Problems())  # type: ignore[arg-type]

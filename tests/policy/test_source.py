@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source, decode
-from tests.policy.example import RULES, problems_of
+from tests.policy.example import FILES, RULES, problems_of
 
 FILE = "policy/rules.csv"
 PLACE = RULES.index("unhealthy")
@@ -28,8 +28,7 @@ def test_bytes_that_are_not_utf_8_are_refused_at_their_place(inserted: bytes) ->
 
 @pytest.mark.parametrize(
     "character",
-    ["\0", "\x01", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\u200b", "\u202e", "\u2066", "\u2028", "\ufeff", "\u00ad"]
-    + ["\U000e0041", "\ufe0f", "\u3164", "\r"],
+    [*"\0\x01\x0b\x0c\x1b\x7f\x85\u00ad\u200b\u202e\u2066\u2028\ufeff\ufe0f\u3164\U000e0041", "\r"],
 )
 def test_characters_that_are_not_visible_are_refused_at_their_place(character: str) -> None:
     expected = (LINE, COLUMN, f"a character that is not visible, U+{ord(character):04X}")
@@ -52,8 +51,6 @@ def test_a_byte_order_mark_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["policy/rules.csv", "schema.yaml", "obligations.yaml", "routes.yaml"])
 def test_a_file_without_its_last_line_is_refused(name: str) -> None:
-    from tests.policy.example import FILES
-
     found = problems_of({name: FILES[name].replace("# end\n", "")})
     assert [it.problem for it in found] == ["is cut short, or lacks its last line"]
     assert found[0].help == "the last line of a complete file is '# end'"

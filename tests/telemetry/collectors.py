@@ -52,7 +52,7 @@ def collecting() -> Iterator[Collector]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            collector.running.wait(30)
+            collector.running.wait(60)
             if collector.status == 200:
                 collector.headers.append(dict(self.headers))
                 collector.bodies.append(body)
@@ -91,7 +91,7 @@ def _plain(value: AnyValue) -> Any:
     return [_plain(item) for item in value.array_value.values] if kind == "array_value" else getattr(value, kind)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 15.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until a condition holds."""
     until = time.monotonic() + seconds
     while not condition():

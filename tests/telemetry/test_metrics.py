@@ -103,7 +103,7 @@ def test_spans_count_by_what_became_of_them() -> None:
         pipeline = SpanPipeline(settings, SpanFactory("0", Pseudonyms(bytes(32))).make)
         for _ in range(5):
             pipeline.offer(deny())
-        pipeline.shutdown(5)
+        pipeline.shutdown(60)
     text = scrape(TraceMetrics(pipeline))
     assert value(text, "pdp_spans_delivered_total") == 3
     assert value(text, "pdp_spans_dropped_total", reason="rate_limited") == 2

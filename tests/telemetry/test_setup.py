@@ -22,7 +22,7 @@ def test_an_answer_is_counted_and_traced(collector: Collector, tmp_path: Path) -
     for answer in (allow(), deny()):
         for observer in telemetry.observers:
             observer.answered(answer)
-    telemetry.shutdown(5)
+    telemetry.shutdown(60)
     text = telemetry.render_metrics().body
     assert value(text, "pdp_decisions_total", effect="allow", reason="PERMITTED") == 1
     assert value(text, "pdp_decisions_total", effect="deny", reason="NO_MATCHING_PERMIT") == 1

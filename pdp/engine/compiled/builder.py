@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pdp.engine.compiled import checks, exact, strict
-from pdp.engine.compiled.conditions import Condition, Conditions, Path
+from pdp.engine.compiled.conditions import Condition, Conditions
 from pdp.engine.compiled.effects import ALLOW, OTHER, Effect, code_of
 from pdp.engine.compiled.errors import Finding, NotCompilableError
-from pdp.engine.compiled.index import Index
+from pdp.engine.compiled.index import Buckets, Index
 from pdp.engine.compiled.plan import make_plan
+from pdp.engine.compiled.reading import reader_of
 from pdp.engine.compiled.syntax import Matcher
 from pdp.engine.compiled.templates import Templates, Test
 from pdp.engine.compiled.writing import Fields, Scope, Writer
 
 Checkpoint = Callable[[], None]
-_ROWS_BETWEEN_CHECKPOINTS = 64
+_ROWS_BETWEEN_CHECKPOINTS = 8
 _TEXT = frozenset({str})
 
 
@@ -69,7 +70,6 @@ class Builder:
         codes: each rule's effect code.
         index: where the rules are filed.
         bases: positions of the request values that attributes are read from.
-        paths: the paths that second-level indexes read.
         unreadable: the first rule that must not be passed over by an index, None if there is none.
         findings: why rules were not compiled.
     """
@@ -88,10 +88,10 @@ class Builder:
         self.conditions = Conditions(definition.matcher, self.plan.residual, definition.scope, writer, refuse)
         if previous is not None:
             self.conditions.adopt(previous.conditions, rows)
-        self.index = Index(self.plan.dimensions, dict(definition.scope.roles))
+        buckets = Buckets(lambda path: reader_of(path, writer(definition.scope), self.templates))
+        self.index = Index(self.plan.dimensions, dict(definition.scope.roles), buckets)
         self.codes: list[int] = []
         self.bases: set[int] = set()
-        self.paths: set[Path] = set()
         self.unreadable: int | None = None
         self.findings: list[Finding] = []
 
@@ -100,7 +100,7 @@ class Builder:
 
         Args:
             interpret: makes the test of a row that was not compiled; None to leave such rows out, with a finding.
-            checkpoint: called about every 64 rows.
+            checkpoint: called every few rows.
         """
         width = len(self.definition.policy)
         column = self.definition.effect_column
@@ -134,7 +134,6 @@ class Builder:
             self.findings.append(Finding(self.definition.ptype, number, problem))
             test = interpret(row)
         self.bases |= condition.bases
-        self.paths.update([equality.path for equality in condition.leading])
         self.codes.append(code)
         self.index.add(row, (number, test, code), condition.leading)
 

@@ -29,8 +29,8 @@ def literal_problem(text: str, *, loaded: bool = False) -> str:
         if found is not None:
             return f"Casbin would rewrite {found.group()!r} inside a literal"
     outside = _LITERALS.sub("", text)
-    if "#" in outside or ";" in outside or "\n" in outside or "\\" in text:
-        return "a comment, semicolon, backslash or line end in an expression"
+    if "#" in outside or ";" in outside or "\\" in text:
+        return "a comment, semicolon or backslash in an expression"
     return ""
 
 

@@ -39,15 +39,15 @@ class Effect:
             return False
         return bool(seen & ALLOW) or not self.needs_allow
 
-    def combine(self, matched: Iterable[tuple[int, int]]) -> tuple[bool, int]:
-        """The answer and the explaining rule, -1 for none, from (row index, code) in row order."""
+    def replay(self, matched: Iterable[tuple[int, int]]) -> tuple[int, int]:
+        """The explaining rule, -1 for none, and the codes up to it, from (row index, code) in row order."""
         seen, last = 0, -1
         for index, code in matched:
             seen |= code
             last = index
             if code & self.stops:
                 break
-        return self.allows(seen), last
+        return last, seen
 
 
 EFFECTS: Final = {

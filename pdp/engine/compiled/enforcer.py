@@ -10,15 +10,14 @@ from casbin.model import Model
 
 from pdp.engine.compiled import loading
 from pdp.engine.compiled.builder import Checkpoint
-from pdp.engine.compiled.errors import ConditionError, Finding, PolicyError
+from pdp.engine.compiled.errors import Finding, PolicyError
 from pdp.engine.compiled.exact_engine import ExactEngine
-from pdp.engine.compiled.program import Sections
+from pdp.engine.compiled.pacing import no_pause
 from pdp.engine.compiled.report import CompilationReport
-from pdp.engine.compiled.strict_engine import StrictEngine
+from pdp.engine.compiled.strict_engine import StrictEngine, Verdict
 from pdp.engine.compiled.writing import Fields
 
 Mode = Literal["exact", "strict"]
-_DEFAULT = Sections()
 
 
 class MatchedRule(NamedTuple):
@@ -31,26 +30,6 @@ class MatchedRule(NamedTuple):
 
     row: int
     rule: tuple[str, ...]
-
-
-class Verdict(NamedTuple):
-    """A decision in strict mode, with what it rests on.
-
-    Attributes:
-        allowed: the decision.
-        rows: the indexes of all rules that matched, in row order; empty where ``error`` is set.
-        explanation: the index of the rule Casbin's explanation would name, -1 for none.
-        error: why the request is denied without an answer from the rules; None where they answered.
-    """
-
-    allowed: bool
-    rows: tuple[int, ...]
-    explanation: int
-    error: ConditionError | None
-
-
-def no_pause() -> None:
-    """Build without a pause."""
 
 
 class CompiledEnforcer:
@@ -66,8 +45,8 @@ class CompiledEnforcer:
         mode: ``exact`` answers as pycasbin 2.8.0 does on every model and request: result, explanation and
             exception class. ``strict`` refuses at load what pycasbin gets wrong in silence, and denies where
             it would raise or guess; see ``docs/engine.md``.
-        checkpoint: called between units of work of less than a millisecond while compiling. A build beside a
-            running service sleeps in it.
+        checkpoint: called between small units of work while compiling. A build beside a running service
+            passes a :class:`~pdp.engine.compiled.pacing.GiveWay`.
 
     Raises:
         PolicyError: strict mode refuses the model or the policy.
@@ -95,6 +74,8 @@ class CompiledEnforcer:
             self._rows = self._engine.rows
         else:
             raise ValueError(f"no mode {mode!r}")
+        self.enforce: Callable[..., bool] = self._engine.enforce
+        """Whether the policy allows a request. In strict mode a rule that cannot be evaluated is a deny."""
         self.match: Callable[..., tuple[int, ...]] = self._engine.match
         """The indexes of all rules that match a request, in row order: the hot path of a service.
 
@@ -110,20 +91,10 @@ class CompiledEnforcer:
         """
         return CompiledEnforcer(self._model, policy, self.mode, checkpoint=checkpoint, previous=self)
 
-    def enforce(self, *request: Any) -> bool:
-        """Whether the policy allows a request. In strict mode a rule that cannot be evaluated is a deny."""
-        if isinstance(self._engine, ExactEngine):
-            return self._engine.answer(request)[0]
-        return self.decide(*request).allowed
-
     def enforce_ex(self, *request: Any) -> tuple[bool, list[str]]:
         """Whether the policy allows a request, and the rule that explains it; no rule is an empty list."""
-        if isinstance(self._engine, ExactEngine):
-            allowed, rule = self._engine.answer(request)
-            return allowed, list(rule)
-        verdict = self.decide(*request)
-        rows = self._rows_for(request)
-        return verdict.allowed, list(rows[verdict.explanation]) if verdict.explanation >= 0 else []
+        allowed, rule = self._engine.answer(request)
+        return allowed, list(rule)
 
     def batch_enforce(self, requests: Iterable[Iterable[Any]]) -> list[bool]:
         """:meth:`enforce` for each request."""
@@ -135,20 +106,9 @@ class CompiledEnforcer:
         Raises:
             TypeError: the enforcer is in exact mode, or the request has another size than the model defines.
         """
-        engine = self._engine
-        if not isinstance(engine, StrictEngine):
+        if not isinstance(self._engine, StrictEngine):
             raise TypeError("decide needs strict mode")
-        program = engine.programs[_DEFAULT]
-        if request and isinstance(request[0], EnforceContext):
-            program = engine.program(request[0])
-            request = request[1:]
-        try:
-            rows = program.match(*request)
-        except ConditionError as error:
-            return Verdict(allowed=False, rows=(), explanation=-1, error=error)
-        codes = program.builder.codes
-        allowed, explanation = engine.effect.combine((row, codes[row]) for row in rows)
-        return Verdict(allowed, rows, explanation, None)
+        return self._engine.decide(*request)
 
     def matching_rules(self, *request: Any) -> tuple[MatchedRule, ...]:
         """Every rule that matches a request, in row order, without an early stop.

@@ -20,6 +20,8 @@ _SEQUENCES = (ast.In, ast.NotIn)
 class ExactWriter(Writer):
     """Writes tests that either give simpleeval's value or raise; on a raise the reference answers instead."""
 
+    refusal = "U()"
+
     def guarded(self, source: str) -> str:
         """A base must pass simpleeval's inspection."""
         return f"B({source})"

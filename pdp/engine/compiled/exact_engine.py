@@ -104,6 +104,15 @@ class ExactEngine:
             self.reason = f"simpleeval refuses the function {name}"
             self.decide = unsure  # type: ignore[assignment]
 
+    def enforce(self, *request: Any) -> bool:
+        """Whether the policy allows a request; its exceptions are the reference's."""
+        try:
+            if request and type(request[0]) is not str and isinstance(request[0], EnforceContext):
+                return self._answer_in(request)[0]
+            return self._allows[self.decide(*request)[1]]
+        except Exception:  # noqa: BLE001 - whatever stopped the fast path, the reference has the last word
+            return bool(self.reference.enforce(*request))
+
     def answer(self, request: tuple[Any, ...]) -> tuple[bool, Sequence[str]]:
         """The decision and the explaining rule; its exceptions are the reference's."""
         try:

@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from pdp.engine.compiled.builder import Builder
-from pdp.engine.compiled.conditions import Path
 from pdp.engine.compiled.errors import ConditionError
-from pdp.engine.compiled.index import Bucket, Entry, flatten, select
+from pdp.engine.compiled.index import Bucket, flatten, gather, pick
+from pdp.engine.compiled.reading import source_of
 from pdp.engine.compiled.safety import unsure
 from pdp.engine.compiled.strict import StrictWriter, mismatch
-from pdp.engine.compiled.writing import Writer, read
 
 _MAX_FAILURES: Final = 16
 Function = Callable[..., Any]
@@ -29,7 +28,6 @@ class FunctionWriter:
         self._writer = builder.writer(builder.definition.scope)
         self._arguments = ", ".join(f"r{number}" for number in range(len(builder.definition.request)))
         self._extra: dict[str, object] = {"E": mismatch if self._is_strict else unsure}
-        self._readers = {path: self._reader(path) for path in builder.paths}
         self._key_paths = [
             path
             for dimension in builder.index.dimensions
@@ -38,8 +36,8 @@ class FunctionWriter:
         ]
         self._gate = self._write_gate()
         index = builder.index
-        self._extra |= {"get": index.table.get, "resolve": index.resolve, "merge": self._merge}
-        self._extra |= {"careful": self._careful, "ConditionError": ConditionError}
+        self._extra |= {"get": index.table.get, "resolve": index.resolve, "pick": pick, "gather": gather}
+        self._extra |= {"careful": _careful, "replay": self._replay, "ConditionError": ConditionError}
         self._extra |= {f"n{number}": known.get for number, known in enumerate(index.known)}
         if index.remembered is not None:
             self._extra["remembered"] = index.remembered.get
@@ -62,23 +60,15 @@ class FunctionWriter:
             *self._at_unreadable(" if index > {}: E()"),
         ]
         end = [*self._at_unreadable("E()"), "return tuple(rows)"]
-        if not self._is_strict:
-            return self._define("match", [*self._bases(), *self._find("()"), *self._entries(), *loop, *end])
-        lines = [
-            "try:",
-            *_indent([*self._bases(), *self._find("()")]),
-            "except Exception as error:",
-            " raise ConditionError(((-1, type(error)),)) from None",
-            "try:",
-            *_indent([*self._entries(), *loop, *end]),
-            "except Exception:",
-            " pass",
-            f"return careful(bucket, ({self._arguments},))",
-        ]
-        return self._define("match", lines)
+        return self._define("match", self._whole("()", [*loop, *end], "found"))
 
     def decide(self) -> Function:
-        """A function of the request that gives (the explaining rule or -1, the codes seen); for exact mode."""
+        """A function of the request that gives (the explaining rule or -1, the codes seen up to it).
+
+        In exact mode it stops where pycasbin does; in strict mode it evaluates every rule that may match, so that
+        a failing rule is reported wherever it stands. It raises as ``match`` does.
+        """
+        stops = self._builder.definition.effect.stops
         loop = [
             "seen = 0",
             "last = -1",
@@ -86,14 +76,32 @@ class FunctionWriter:
             *self._at_unreadable(" if index > {}: E()"),
             f" result = True if test is None else test({self._arguments})",
             " if result is True:",
+            *([f"  if seen & {stops}: continue"] if self._is_strict else []),
             "  last = index",
             "  seen |= code",
-            f"  if code & {self._builder.definition.effect.stops}: break",
+            *([] if self._is_strict else [f"  if code & {stops}: break"]),
             " elif result is not False: E()",
             *self._at_unreadable("else: E()"),
             "return last, seen",
         ]
-        return self._define("decide", [*self._bases(), *self._find("(-1, 0)"), *self._entries(), *loop])
+        return self._define("decide", self._whole("(-1, 0)", loop, "replay(found)"))
+
+    def _whole(self, empty: str, loop: list[str], careful: str) -> list[str]:
+        head = [*self._bases(), *self._find(empty)]
+        if not self._is_strict:
+            return [*head, *self._entries(), *loop]
+        return [
+            "try:",
+            *_indent(head),
+            "except Exception as error:",
+            " raise ConditionError(((-1, type(error)),)) from None",
+            "try:",
+            *_indent([*self._entries(), *loop]),
+            "except Exception:",
+            " pass",
+            f"found = careful(bucket, ({self._arguments},))",
+            f"return {careful}",
+        ]
 
     def _define(self, name: str, lines: list[str]) -> Function:
         text = "\n".join([f"def {name}({self._arguments}):", *_indent(lines)]) + "\n"
@@ -137,68 +145,52 @@ class FunctionWriter:
         if index.is_flat:
             key = names[0] if len(names) == 1 else f"({''.join(f'{name}, ' for name in names)})"
             return [f"bucket = get({key})"]
+        if index.only_keys is not None:
+            return self._look_up_once(names)
         resolve = f"bucket = resolve({', '.join(names)})"
         if index.remembered is None:
             return [resolve]
         keys = "".join(f"n{number}({name}), " for number, name in enumerate(names))
         return [f"bucket = remembered(({keys}))", f"if bucket is None: {resolve}"]
 
+    def _look_up_once(self, names: list[str]) -> list[str]:
+        index = self._builder.index
+        self._extra["keys"] = index.only_keys
+        first, rest = names[: index.singles], names[index.singles :]
+        key = first[0] if len(first) == 1 else f"({''.join(f'{name}, ' for name in first)})"
+        arguments = ", ".join(rest if len(rest) > 1 else [*rest, "''"])
+        return [f"bucket = get({key})", f"if bucket is not None: bucket = gather(bucket, keys({arguments}))"]
+
     def _entries(self) -> list[str]:
-        return [f"entries = bucket if type(bucket) is tuple else merge(bucket, ({self._arguments},))"]
+        return [f"entries = bucket if type(bucket) is tuple else pick(bucket, ({self._arguments},))"]
 
-    # -- called by the written functions -------------------------------------------------------------------
-
-    def _reader(self, path: Path) -> Function:
-        value = source_of(path, self._writer)
-        text = f"def reader({self._arguments}):\n k = {value}\n return k if type(k) is str else E()\n"
-        return cast("Function", self._builder.templates.define(text, "reader", self._extra))
-
-    def _merge(self, bucket: Bucket | list[Bucket], request: Sequence[object]) -> list[Entry]:
-        def read_path(path: Path) -> str:
-            return cast("str", self._readers[path](*request))
-
-        buckets = bucket if isinstance(bucket, list) else [bucket]
-        entries = [entry for part in buckets for entry in select(part, read_path)]
-        entries.sort(key=_row_of)
-        return entries
-
-    def _careful(self, bucket: Bucket | list[Bucket], request: Sequence[object]) -> tuple[int, ...]:
-        """Evaluate every rule of the buckets by itself, to tell which ones failed."""
-        buckets = bucket if isinstance(bucket, list) else [bucket]
-        unique = {entry[0]: entry for part in buckets for entry in flatten(part)}
-        failures: list[tuple[int, type[Exception]]] = []
-        rows: list[int] = []
-        for index in sorted(unique):
-            test = unique[index][1]
-            try:
-                matched = True if test is None else test(*request)
-                if not isinstance(matched, bool):
-                    mismatch()
-                if matched:
-                    rows.append(index)
-            except Exception as error:  # noqa: BLE001 - whatever a condition raises is a deny with its class
-                failures.append((index, type(error)))
-                if len(failures) == _MAX_FAILURES:
-                    break
-        if failures:
-            raise ConditionError(tuple(failures))
-        return tuple(rows)
+    def _replay(self, rows: tuple[int, ...]) -> tuple[int, int]:
+        codes = self._builder.codes
+        return self._builder.definition.effect.replay((row, codes[row]) for row in rows)
 
 
-def _row_of(entry: Entry) -> int:
-    return entry[0]
+def _careful(bucket: Bucket | list[Bucket], request: Sequence[object]) -> tuple[int, ...]:
+    """Evaluate every rule of the buckets by itself, to tell which ones failed."""
+    buckets = bucket if isinstance(bucket, list) else [bucket]
+    unique = {entry[0]: entry for part in buckets for entry in flatten(part)}
+    failures: list[tuple[int, type[Exception]]] = []
+    rows: list[int] = []
+    for index in sorted(unique):
+        test = unique[index][1]
+        try:
+            matched = True if test is None else test(*request)
+            if not isinstance(matched, bool):
+                mismatch()
+            if matched:
+                rows.append(index)
+        except Exception as error:  # noqa: BLE001 - whatever a condition raises is a deny with its class
+            failures.append((index, type(error)))
+            if len(failures) == _MAX_FAILURES:
+                break
+    if failures:
+        raise ConditionError(tuple(failures))
+    return tuple(rows)
 
 
 def _indent(lines: list[str]) -> list[str]:
     return [f" {line}" for line in lines]
-
-
-def source_of(path: Path, writer: Writer) -> str:
-    """The source that reads a path. The outcome is not guarded: the caller checks that it is text."""
-    source = f"r{path.position}"
-    for number, name in enumerate(path.attributes):
-        if number == 0:
-            source = read(source, source, name)
-        else:
-            source = read(f"(b{number} := {writer.guarded(source)})", f"b{number}", name)
-    return source

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final, cast
 
 from pdp.engine.compiled import patterns
 from pdp.engine.compiled.conditions import Equality, Path
@@ -22,49 +22,111 @@ _MAX_PATHS: Final = 8
 _MAX_SPLIT_DEPTH: Final = 4
 
 
+Reader = Callable[..., str]
+"""Reads the text at a path of a request; raises where it is no text."""
+
+
 class Split:
     """A large bucket with a second index, on the equalities that its rules' conditions start with.
 
     Attributes:
         plain: rules without such an equality.
-        branches: (a path, its text -> bucket).
+        branches: (reader of a path, its text -> bucket).
+        only: where one branch is all there is: its reader and its lookup.
     """
 
-    __slots__ = ("branches", "plain")
+    __slots__ = ("branches", "only", "plain")
 
-    def __init__(self, plain: tuple[Entry, ...], branches: tuple[tuple[Path, dict[str, Bucket]], ...]) -> None:
+    def __init__(self, plain: tuple[Entry, ...], branches: tuple[tuple[Reader, dict[str, Bucket]], ...]) -> None:
         self.plain = plain
         self.branches = branches
+        reader, branch = branches[0]
+        self.only = None if plain or len(branches) > 1 else (reader, branch.get)
 
 
 Bucket = tuple[Entry, ...] | Split
 Draft = list[tuple[Entry, tuple[Equality, ...]]]
-EMPTY: Final[tuple[Entry, ...]] = ()
 
 
-def make_bucket(draft: Draft, depth: int = 0) -> Bucket:
-    """A bucket of entries with their leading equalities, split when it is large and splitting helps."""
-    if len(draft) < _SPLIT_FROM or depth >= _MAX_SPLIT_DEPTH:
-        return tuple([entry for entry, _ in draft])
-    by_path: dict[Path, Draft] = {}
-    plain: list[Entry] = []
-    for entry, leading in draft:
-        path = leading[depth].path if len(leading) > depth else None
-        if path is None or (path not in by_path and len(by_path) >= _MAX_PATHS):
-            plain.append(entry)
+class Buckets:
+    """Makes buckets.
+
+    Args:
+        reader_of: makes the reader of a path.
+    """
+
+    def __init__(self, reader_of: Callable[[Path], Reader]) -> None:
+        self._reader_of = reader_of
+        self._readers: dict[Path, Reader] = {}
+
+    def _reader(self, path: Path) -> Reader:
+        if path not in self._readers:
+            self._readers[path] = self._reader_of(path)
+        return self._readers[path]
+
+    def make(self, draft: Draft, depth: int = 0) -> Bucket:
+        """A bucket of entries with their leading equalities, split when it is large and splitting helps."""
+        if len(draft) < _SPLIT_FROM or depth >= _MAX_SPLIT_DEPTH:
+            return tuple([entry for entry, _ in draft])
+        by_path: dict[Path, Draft] = {}
+        plain: list[Entry] = []
+        for entry, leading in draft:
+            path = leading[depth].path if len(leading) > depth else None
+            if path is None or (path not in by_path and len(by_path) >= _MAX_PATHS):
+                plain.append(entry)
+            else:
+                by_path.setdefault(path, []).append((entry, leading))
+        if not by_path:
+            return tuple(plain)
+        branches = [(self._reader(path), self._branch(part, depth)) for path, part in by_path.items()]
+        return Split(tuple(plain), tuple(branches))
+
+    def _branch(self, draft: Draft, depth: int) -> dict[str, Bucket]:
+        by_text: dict[str, Draft] = {}
+        for item in draft:
+            for text in item[1][depth].texts:
+                by_text.setdefault(text, []).append(item)
+        return {text: self.make(part, depth + 1) for text, part in by_text.items()}
+
+
+def pick(bucket: Bucket | list[Bucket], request: tuple[object, ...]) -> tuple[Entry, ...]:
+    """The entries of buckets that may match a request, in row order."""
+    if type(bucket) is tuple:
+        return bucket
+    if type(bucket) is list:
+        parts = [pick(part, request) for part in bucket]
+    else:
+        split = cast("Split", bucket)
+        if split.only is not None:
+            reader, get = split.only
+            below = get(reader(*request), ())
+            return below if type(below) is tuple else pick(below, request)
+        parts = [split.plain]
+        for reader, branch in split.branches:
+            parts.append(pick(branch.get(reader(*request), ()), request))
+    return tuple(sorted([entry for part in parts for entry in part], key=_row_of))
+
+
+def _row_of(entry: Entry) -> int:
+    return entry[0]
+
+
+def gather(node: dict[Any, Bucket], keys: Collection[object]) -> Bucket | list[Bucket] | None:
+    """The bucket or buckets of a node under any of the keys; None where there is none."""
+    if len(keys) > len(node):
+        return _descend([node], keys)
+    found: Bucket | list[Bucket] | None = None
+    for key in keys:
+        bucket = node.get(key)
+        if bucket is None:
+            continue
+        if found is None:
+            found = bucket
+        elif type(found) is list:
+            found.append(bucket)
         else:
-            by_path.setdefault(path, []).append((entry, leading))
-    if not by_path:
-        return tuple(plain)
-    return Split(tuple(plain), tuple((path, _branch(part, depth)) for path, part in by_path.items()))
-
-
-def _branch(draft: Draft, depth: int) -> dict[str, Bucket]:
-    by_text: dict[str, Draft] = {}
-    for item in draft:
-        for text in item[1][depth].texts:
-            by_text.setdefault(text, []).append(item)
-    return {text: make_bucket(part, depth + 1) for text, part in by_text.items()}
+            found = [cast("Bucket", found), bucket]
+    return found
 
 
 class EqualKeys:
@@ -91,7 +153,7 @@ class RoleKeys:
     def __init__(self, dimension: Dimension, roles: Roles | DomainRoles) -> None:
         self._column = dimension.column
         self._wildcard = dimension.wildcard
-        self._roles = roles
+        self._reach = roles.reach
         names = roles.names() if isinstance(roles, Roles) and dimension.wildcard is not None else ()
         self.known: dict[str, str] = {name: name for name in names}
 
@@ -104,8 +166,7 @@ class RoleKeys:
 
     def of_request(self, value: str, domain: str) -> Collection[object]:
         """The keys a request looks under."""
-        roles = self._roles
-        reached = roles.reach(value) if isinstance(roles, Roles) else roles.reach(value, domain)
+        reached = self._reach(value, domain)
         return reached if self._wildcard is None else (*reached, _ANY)
 
 
@@ -150,7 +211,8 @@ class Index:
     no stream of requests can fill that memory with names of its own.
     """
 
-    def __init__(self, dimensions: list[Dimension], roles: dict[str, Roles | DomainRoles]) -> None:
+    def __init__(self, dimensions: list[Dimension], roles: dict[str, Roles | DomainRoles], buckets: Buckets) -> None:
+        self._buckets = buckets
         order = sorted(range(len(dimensions)), key=lambda number: not _is_single(dimensions[number]))
         self.dimensions = [dimensions[number] for number in order]
         self._keys = [make_keys(dimension, roles) for dimension in self.dimensions]
@@ -167,6 +229,11 @@ class Index:
     def remembered(self) -> dict[tuple[str | None, ...], Bucket] | None:
         """Outcomes by known keys, None where outcomes are not remembered."""
         return self._remembered if self._remembers else None
+
+    @property
+    def only_keys(self) -> Callable[[str, str], Collection[object]] | None:
+        """Where there is one dimension beside plain equalities: its keys for a value and a domain."""
+        return self._keys[-1].of_request if len(self.dimensions) - self.singles == 1 else None
 
     @property
     def known(self) -> list[dict[str, str]]:
@@ -198,8 +265,8 @@ class Index:
             if depth > 0:
                 self._finish(value, depth - 1, checkpoint)
             else:
-                level[key] = value if self._remembers else make_bucket(value)
-            if number % 64 == 0:
+                level[key] = value if self._remembers else self._buckets.make(value)
+            if number % 32 == 0:
                 checkpoint()
 
     def resolve(self, *values: str) -> Bucket | list[Bucket]:
@@ -219,7 +286,7 @@ class Index:
     def _remember(self, memo: tuple[str | None, ...], pairs: list[tuple[str, str]]) -> Bucket:
         drafts: Draft = [item for draft in self._collect(pairs) for item in draft]
         drafts.sort(key=lambda item: item[0][0])
-        bucket = make_bucket(drafts)
+        bucket = self._buckets.make(drafts)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[memo] = bucket
@@ -249,18 +316,6 @@ def _descend(nodes: list[dict[Any, Any]], keys: Collection[object]) -> list[Any]
 
 def _is_single(dimension: Dimension) -> bool:
     return dimension.function == "==" and dimension.wildcard is None
-
-
-def select(bucket: Bucket, read: Callable[[Path], str]) -> Iterable[Entry]:
-    """The entries of a bucket that may match, where ``read`` gives the text at a path of the request."""
-    if not isinstance(bucket, Split):
-        return bucket
-    found = list(bucket.plain)
-    for path, branch in bucket.branches:
-        below = branch.get(read(path))
-        if below is not None:
-            found += select(below, read)
-    return found
 
 
 def flatten(bucket: Bucket) -> Iterator[Entry]:

@@ -40,7 +40,7 @@ class Program:
     Attributes:
         builder: what the functions were made from.
         match: see :meth:`.functions.FunctionWriter.match`.
-        decide: see :meth:`.functions.FunctionWriter.decide`; exact mode only.
+        decide: see :meth:`.functions.FunctionWriter.decide`.
     """
 
     builder: Builder
@@ -133,8 +133,8 @@ def build_strict(
     """Compile for strict mode; rules that do not compile are among the builder's findings."""
     builder = Builder(definition, StrictWriter, rows, _reusable(previous, definition))
     builder.file(None, checkpoint)
-    match = FunctionWriter(builder).match()
-    return Program(builder, match, match)
+    writer = FunctionWriter(builder)
+    return Program(builder, writer.match(), writer.decide())
 
 
 def _reusable(previous: Program | None, definition: Definition) -> Builder | None:

@@ -24,8 +24,8 @@ class Roles:
         self._links = direct
         self._reached: dict[str, frozenset[str]] = {}
 
-    def reach(self, name: str) -> frozenset[str]:
-        """The name itself and every name it inherits."""
+    def reach(self, name: str, _domain: str = "") -> frozenset[str]:
+        """The name itself and every name it inherits; there is one hierarchy for all domains."""
         reached = self._reached.get(name)
         if reached is None:
             if name not in self._links:

@@ -108,6 +108,8 @@ _GUARDS: Final = {
 class StrictWriter(Writer):
     """Writes tests that check the kind of each operand."""
 
+    refusal = "E()"
+
     def guarded(self, source: str) -> str:
         """A base must be a dict or of a plain class."""
         return f"B({source})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from casbin.core_enforcer import EnforceContext
 from casbin.model import Model
@@ -11,11 +12,27 @@ from casbin.model import Model
 from pdp.engine.compiled import checks, loading
 from pdp.engine.compiled.builder import Checkpoint
 from pdp.engine.compiled.effects import EFFECTS
-from pdp.engine.compiled.errors import Finding, NotCompilableError, PolicyError
+from pdp.engine.compiled.errors import ConditionError, Finding, NotCompilableError, PolicyError
 from pdp.engine.compiled.functions import Function
 from pdp.engine.compiled.program import Program, Sections, build_strict, closures, define, describe
 from pdp.engine.compiled.report import CompilationReport
 from pdp.engine.compiled.writing import Fields
+
+
+class Verdict(NamedTuple):
+    """A decision in strict mode, with what it rests on.
+
+    Attributes:
+        allowed: the decision.
+        rows: the indexes of all rules that matched, in row order; empty where ``error`` is set.
+        explanation: the index of the rule Casbin's explanation would name, -1 for none.
+        error: why the request is denied without an answer from the rules; None where they answered.
+    """
+
+    allowed: bool
+    rows: tuple[int, ...]
+    explanation: int
+    error: ConditionError | None
 
 
 class StrictEngine:
@@ -58,6 +75,9 @@ class StrictEngine:
             sections: self._build(sections, old.get(sections)) for sections in wanted
         }
 
+        self._decide = self.programs[Sections()].decide
+        self._allows = tuple(self.effect.allows(seen) for seen in range(4))
+
     def _build(self, sections: Sections, previous: Program | None) -> Program:
         try:
             definition = define(self.model, sections, self._roles)
@@ -82,6 +102,44 @@ class StrictEngine:
         if program is None:
             program = self.programs[sections] = self._build(sections, None)
         return program
+
+    def enforce(self, *request: Any) -> bool:
+        """Whether the policy allows a request; a rule that cannot be evaluated is a deny."""
+        try:
+            if request and type(request[0]) is EnforceContext:
+                _, seen = self.program(request[0]).decide(*request[1:])
+            else:
+                _, seen = self._decide(*request)
+        except ConditionError:
+            return False
+        allowed: bool = self._allows[seen]
+        return allowed
+
+    def decide(self, *request: Any) -> Verdict:
+        """The decision with the rules it rests on."""
+        program = self.programs[Sections()]
+        if request and type(request[0]) is EnforceContext:
+            program = self.program(request[0])
+            request = request[1:]
+        try:
+            rows = program.match(*request)
+        except ConditionError as error:
+            return Verdict(allowed=False, rows=(), explanation=-1, error=error)
+        codes = program.builder.codes
+        explanation, seen = self.effect.replay([(row, codes[row]) for row in rows])
+        return Verdict(self._allows[seen], rows, explanation, None)
+
+    def answer(self, request: tuple[Any, ...]) -> tuple[bool, Fields]:
+        """The decision and the explaining rule, empty where there is none."""
+        program = self.programs[Sections()]
+        if request and type(request[0]) is EnforceContext:
+            program = self.program(request[0])
+            request = request[1:]
+        try:
+            last, seen = program.decide(*request)
+        except ConditionError:
+            return False, ()
+        return self._allows[seen], program.builder.rows[last] if last >= 0 else ()
 
     @property
     def match(self) -> Function:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from pdp.engine.compiled.errors import NotCompilableError
+
 Test = Callable[..., Any]
 Factory = Callable[..., Test]
 _MAX_FACTORIES: Final = 20_000
@@ -18,10 +20,10 @@ class Templates:
     fixed vocabulary and of identifiers. Literals are arguments of the factory, never part of the source.
     """
 
-    __slots__ = ("_arguments", "_factories", "_namespace")
+    __slots__ = ("_factories", "_namespace", "arguments")
 
     def __init__(self, arity: int, helpers: dict[str, object]) -> None:
-        self._arguments = ", ".join(f"r{position}" for position in range(arity))
+        self.arguments = ", ".join(f"r{position}" for position in range(arity))
         self._namespace: dict[str, object] = {"__builtins__": dict(_BUILTINS)}
         self._namespace.update(helpers)
         self._factories: dict[tuple[str, int], Factory] = {}
@@ -38,12 +40,15 @@ class Templates:
 
     def _build(self, source: str, slots: int) -> Factory:
         literals = ", ".join(f"c{number}" for number in range(slots))
-        text = f"def make({literals}):\n def condition({self._arguments}):\n  return {source}\n return condition\n"
+        text = f"def make({literals}):\n def condition({self.arguments}):\n  return {source}\n return condition\n"
         return cast("Factory", self.define(text, "make"))
 
     def define(self, text: str, name: str, extra: dict[str, object] | None = None) -> object:
         """Define one function from source and return it."""
         scope = {**self._namespace, **(extra or {})}
-        code = compile(text, "<compiled policy>", "exec", dont_inherit=True)
+        try:
+            code = compile(text, "<compiled policy>", "exec", dont_inherit=True)
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise NotCompilableError(f"too large to compile: {type(error).__name__}") from None
         exec(code, scope)  # noqa: S102 - the source is written here, from a checked tree, without literals
         return scope[name]

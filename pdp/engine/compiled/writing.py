@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from simpleeval import DISALLOW_METHODS, DISALLOW_PREFIXES, MAX_STRING_LENGTH
 
@@ -109,11 +109,13 @@ class Writer:
     """Writes tests in one mode; the modes differ in how they guard a value before it is used.
 
     Attributes:
+        refusal: the source that turns a request away.
         scope: what names mean.
         slots: the literals of the test so far, ``c0``, ``c1``, ...
         bases: positions of the request values that attributes are read from.
     """
 
+    refusal: ClassVar[str]
     scope: Scope
     slots: list[Slot] = field(default_factory=list)
     bases: set[int] = field(default_factory=set)

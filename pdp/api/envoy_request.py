@@ -126,7 +126,7 @@ def read_request(
             stated[name] = evidence.read(getattr(settings, name))
         except AmbiguousEvidenceError:
             stated[name] = ""
-            causes.append(Cause(Reason.IDENTITY_MISSING, name))
+            causes.append(Cause(Reason.EVIDENCE_AMBIGUOUS, name))
     if not stated["subject"] and not causes:
         causes.append(Cause(Reason.IDENTITY_MISSING, "subject"))
     route = _route(attributes, routes)

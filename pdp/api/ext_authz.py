@@ -53,7 +53,7 @@ class ExtAuthz:
             attributes = CheckRequest.FromString(message).attributes
         except DecodeError:
             # Denied, not an error: what a client sends must not choose the outcome under failure_mode_allow.
-            answer = await self._pdp.refuse(caller, Cause(Reason.PATH_AMBIGUOUS), None)
+            answer = await self._pdp.refuse(caller, Cause(Reason.REQUEST_INVALID), None)
         else:
             answer = await self._answer(attributes, caller)
         return check_response(answer, self._settings.headers_to_remove)
@@ -69,7 +69,7 @@ class ExtAuthz:
         try:
             answer = await self._pdp.evaluate(reading.request, caller)
         except InvalidRequestError as error:
-            code = Reason.PATH_AMBIGUOUS if error.field.startswith("resource.") else Reason.IDENTITY_MISSING
+            code = Reason.PATH_AMBIGUOUS if error.field.startswith("resource.") else Reason.REQUEST_INVALID
             return await self._pdp.refuse(caller, Cause(code, error.field), reading.request)
         if answer.decision.revision != policy.revision:
             # A new revision came in between: this decision is about what the old one's routes say was asked.

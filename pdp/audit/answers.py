@@ -18,7 +18,15 @@ from pdp.core.reasons import Reason
 from pdp.core.schema import Schema
 from pdp.ports import Answer
 
-_REFUSALS: Final = frozenset({Reason.ROUTE_UNKNOWN, Reason.PATH_AMBIGUOUS, Reason.IDENTITY_MISSING})
+_REFUSALS: Final = frozenset(
+    {
+        Reason.ROUTE_UNKNOWN,
+        Reason.PATH_AMBIGUOUS,
+        Reason.IDENTITY_MISSING,
+        Reason.EVIDENCE_AMBIGUOUS,
+        Reason.REQUEST_INVALID,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Tree:
 
 
 def _read_leaves(segment: SegmentFile, begin: int, end: int) -> list[bytes]:
-    """The leaf hashes of a segment's records `[begin, end)`, fewer if it ends before; indexed, only these are read."""
+    """The leaf hashes of a segment's records `[begin, end)`, fewer if it ends before; by index where there is one."""
     with open_segment(segment) as reader:
         header, start = reader.header()
         decoder, taught = header.decoder(None), header.key is None and is_current(segment)
@@ -130,13 +130,10 @@ def _read_leaves(segment: SegmentFile, begin: int, end: int) -> list[bytes]:
 def _perfect_ranges(frontier: Frontier) -> dict[tuple[int, int], bytes]:
     """The ranges of leaves that each node of a frontier stands for."""
     ranges, begin = {}, 0
-    for bit, node in zip(
-        (bit for bit in range(frontier.size.bit_length(), -1, -1) if frontier.size >> bit & 1),
-        frontier.nodes,
-        strict=True,
-    ):
-        ranges[begin, begin + (1 << bit)] = node
-        begin += 1 << bit
+    bits = [1 << bit for bit in range(frontier.size.bit_length() - 1, -1, -1) if frontier.size >> bit & 1]
+    for width, node in zip(bits, frontier.nodes, strict=True):
+        ranges[begin, begin + width] = node
+        begin += width
     return ranges
 
 
@@ -247,7 +244,8 @@ def prove_consistency(directory: Path, old: Checkpoint, new: Checkpoint, verifie
     """The proof (RFC 6962 section 2.1.2) that one checkpoint's tree continues another's.
 
     Raises:
-        ProofError: the checkpoints are of different trees, the log does not contain what the older checkpoint signs, or retention has removed what is needed.
+        ProofError: the checkpoints are of different trees, the log does not contain what they sign, or retention has
+            removed what is needed.
     """
     name = old.origin.removeprefix(f"{verifier.name}/")
     folders = {folder.name: folder for folder in list_workers(directory)}

@@ -25,7 +25,7 @@ class Frame:
 
 
 def walk(reader: SegmentReader, decoder: Decoder, offset: int, *, taught: bool = False) -> Iterator[Frame]:
-    """The records from an offset on, up to the first incomplete frame; definitions are shown to a decoder not yet taught.
+    """The records from an offset on, up to the first incomplete frame; an untaught decoder is shown definitions.
 
     CRCs, links and roots are not checked here: that is what `verify` is for.
     """

@@ -10,13 +10,13 @@ from pdp.engine.compiled.conditions import Condition, Conditions
 from pdp.engine.compiled.effects import ALLOW, OTHER, Effect, code_of
 from pdp.engine.compiled.errors import Finding, NotCompilableError
 from pdp.engine.compiled.index import Buckets, Index
+from pdp.engine.compiled.pacing import Checkpoint
 from pdp.engine.compiled.plan import make_plan
 from pdp.engine.compiled.reading import reader_of
 from pdp.engine.compiled.syntax import Matcher
 from pdp.engine.compiled.templates import Templates, Test
 from pdp.engine.compiled.writing import Fields, Scope, Writer
 
-Checkpoint = Callable[[], None]
 _ROWS_BETWEEN_CHECKPOINTS = 8
 _TEXT = frozenset({str})
 
@@ -87,7 +87,7 @@ class Builder:
         refuse = checks.literal_problem if self._is_strict else _refuse_nothing
         self.conditions = Conditions(definition.matcher, self.plan.residual, definition.scope, writer, refuse)
         if previous is not None:
-            self.conditions.adopt(previous.conditions, rows)
+            self.conditions.adopt(previous.conditions)
         buckets = Buckets(lambda path: reader_of(path, writer(definition.scope), self.templates))
         self.index = Index(self.plan.dimensions, dict(definition.scope.roles), buckets)
         self.codes: list[int] = []
@@ -113,6 +113,7 @@ class Builder:
                 self._skip(number, "a field that is not text")
             else:
                 self._file_row(number, row, ALLOW if column is None else code_of(row[column]), interpret)
+        self.conditions.let_go()
         self.index.finish(checkpoint)
 
     def _file_row(self, number: int, row: Fields, code: int, interpret: Callable[[Fields], Test] | None) -> None:

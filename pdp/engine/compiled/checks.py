@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from casbin.model import Model
@@ -11,6 +11,7 @@ from casbin.model import Model
 from pdp.engine.compiled import patterns, regexes
 from pdp.engine.compiled.errors import Finding
 from pdp.engine.compiled.loading import Loaded
+from pdp.engine.compiled.pacing import Checkpoint, paced
 from pdp.engine.compiled.roles import DomainRoles, Roles
 from pdp.engine.compiled.writing import Fields, Pattern, Slot
 
@@ -18,6 +19,7 @@ _LITERALS: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _REWRITTEN: Final = re.compile(r"&&|\|\||!(?!=)|\b[rp]\d*\.|#|;")
 _REWRITTEN_IN_MODEL: Final = re.compile(r"&&|\|\||!(?!=)|\b[rp]\d*_|#|;")
 _DENY_ONLY: Final = "!some(where (p_eft == deny))"
+_TEXT: Final = frozenset({str})
 _EFFECTS: Final = frozenset({"allow", "deny"})
 
 
@@ -51,27 +53,27 @@ def model_findings(model: Model) -> Iterator[Finding]:
                 yield Finding("model", -1, f"{key} defines a token twice")
 
 
-def policy_findings(loaded: Loaded) -> Iterator[Finding]:
+def policy_findings(loaded: Loaded, checkpoint: Checkpoint) -> Iterator[Finding]:
     """The holes of a policy's rows alone."""
     if not any(loaded.policy.values()):
         yield Finding("model", -1, "the policy is empty")
     for ptype, rows in loaded.policy.items():
-        yield from _row_findings(ptype, rows, loaded.model["p"][ptype].tokens)
+        yield from _row_findings(ptype, paced(rows, checkpoint), loaded.model["p"][ptype].tokens)
     for key, rows in loaded.grouping.items():
         width = loaded.model["g"][key].value.count("_")
-        for number, row in enumerate(rows):
-            if len(row) != width or not all(type(name) is str for name in row):
+        for number, row in enumerate(paced(rows, checkpoint)):
+            if len(row) != width or not _TEXT.issuperset(map(type, row)):
                 yield Finding(key, number, f"a role link of {len(row)} fields where the model defines {width}")
 
 
-def _row_findings(ptype: str, rows: list[list[str]], tokens: list[str]) -> Iterator[Finding]:
+def _row_findings(ptype: str, rows: Iterable[list[str]], tokens: list[str]) -> Iterator[Finding]:
     eft = tokens.index(f"{ptype}_eft") if f"{ptype}_eft" in tokens else None
     priority = tokens.index(f"{ptype}_priority") if f"{ptype}_priority" in tokens else None
     for number, row in enumerate(rows):
         if len(row) != len(tokens):
             yield Finding(ptype, number, f"{len(row)} fields where the model defines {len(tokens)}")
             continue
-        if not all(type(value) is str for value in row):
+        if not _TEXT.issuperset(map(type, row)):
             yield Finding(ptype, number, "a field that is not text")
             continue
         if eft is not None and row[eft] not in _EFFECTS:

@@ -9,10 +9,9 @@ from casbin.core_enforcer import EnforceContext
 from casbin.model import Model
 
 from pdp.engine.compiled import loading
-from pdp.engine.compiled.builder import Checkpoint
 from pdp.engine.compiled.errors import Finding, PolicyError
 from pdp.engine.compiled.exact_engine import ExactEngine
-from pdp.engine.compiled.pacing import no_pause
+from pdp.engine.compiled.pacing import Checkpoint, no_pause
 from pdp.engine.compiled.report import CompilationReport
 from pdp.engine.compiled.strict_engine import StrictEngine, Verdict
 from pdp.engine.compiled.writing import Fields

@@ -11,10 +11,10 @@ from casbin.model import Model
 from simpleeval import DISALLOW_FUNCTIONS
 
 from pdp.engine.compiled import loading
-from pdp.engine.compiled.builder import Checkpoint
 from pdp.engine.compiled.effects import EFFECTS, Effect
 from pdp.engine.compiled.errors import NotCompilableError
 from pdp.engine.compiled.interpreter import Interpreter, functions_of
+from pdp.engine.compiled.pacing import Checkpoint
 from pdp.engine.compiled.program import Program, Sections, build_exact, closures, define, describe
 from pdp.engine.compiled.report import CompilationReport
 from pdp.engine.compiled.safety import unsure
@@ -41,7 +41,7 @@ class ExactEngine:
         checkpoint: Checkpoint,
         previous: ExactEngine | None = None,
     ) -> None:
-        self.reference = casbin.Enforcer(model, loading.adapter_of(source))
+        self.reference = casbin.Enforcer(model, loading.adapter_of(source, checkpoint))
         self.effect: Effect = EFFECTS[self.reference.model["e"]["e"].value]
         self.reason = ""
         self._checkpoint = checkpoint

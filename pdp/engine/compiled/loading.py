@@ -12,17 +12,19 @@ from casbin.persist import Adapter
 from casbin.persist.adapters import FileAdapter
 
 from pdp.engine.compiled.errors import Finding, PolicyError
+from pdp.engine.compiled.pacing import Checkpoint, no_pause, paced
 
 
 class RowsAdapter(Adapter):  # type: ignore[misc]
     """An adapter over rows in memory: each starts with its policy type, as a line of a policy file does."""
 
-    def __init__(self, rows: Iterable[tuple[str, ...]]) -> None:
+    def __init__(self, rows: Iterable[tuple[str, ...]], checkpoint: Checkpoint = no_pause) -> None:
         self._rows = list(rows)
+        self._checkpoint = checkpoint
 
     def load_policy(self, model: Any) -> None:
         """Put every row whose policy type the model knows into the model; others are skipped, as in Casbin."""
-        for ptype, *values in self._rows:
+        for ptype, *values in paced(self._rows, self._checkpoint):
             section = model.model.get(ptype[:1])
             if section is not None and ptype in section.keys():  # noqa: SIM118 - recording models answer keys()
                 section[ptype].policy.append(values)
@@ -31,11 +33,13 @@ class RowsAdapter(Adapter):  # type: ignore[misc]
 Source: TypeAlias = str | Adapter | Iterable[tuple[str, ...]] | None
 
 
-def adapter_of(source: Source) -> Adapter | None:
+def adapter_of(source: Source, checkpoint: Checkpoint) -> Adapter | None:
     """The adapter for a path, an adapter, or rows in memory."""
     if source is None or isinstance(source, Adapter):
         return source
-    return FileAdapter(source) if isinstance(source, str) else RowsAdapter(cast("Iterable[tuple[str, ...]]", source))
+    if isinstance(source, str):
+        return FileAdapter(source)
+    return RowsAdapter(cast("Iterable[tuple[str, ...]]", source), checkpoint)
 
 
 def model_of(model: str | Model) -> Model:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Checkpoint = Callable[[], None]
+_T = TypeVar("_T")
+_BETWEEN = 32
 
 
 def no_pause() -> None:
@@ -30,3 +36,11 @@ class GiveWay:
         if time.perf_counter() - self._since >= self._work:
             time.sleep(self._rest)
             self._since = time.perf_counter()
+
+
+def paced(items: Iterable[_T], checkpoint: Checkpoint) -> Iterator[_T]:
+    """The items, with a checkpoint every few of them."""
+    for number, item in enumerate(items):
+        if number % _BETWEEN == 0:
+            checkpoint()
+        yield item

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from casbin.model import Model
 
 from pdp.engine.compiled import patterns
-from pdp.engine.compiled.builder import Builder, Checkpoint, Definition
+from pdp.engine.compiled.builder import Builder, Definition
 from pdp.engine.compiled.effects import EFFECTS
 from pdp.engine.compiled.errors import NotCompilableError
 from pdp.engine.compiled.exact import ExactWriter
 from pdp.engine.compiled.functions import Function, FunctionWriter
+from pdp.engine.compiled.pacing import Checkpoint
 from pdp.engine.compiled.plan import Dimension
 from pdp.engine.compiled.roles import DomainRoles, Roles
 from pdp.engine.compiled.strict import StrictWriter

@@ -10,10 +10,10 @@ from casbin.core_enforcer import EnforceContext
 from casbin.model import Model
 
 from pdp.engine.compiled import checks, loading
-from pdp.engine.compiled.builder import Checkpoint
 from pdp.engine.compiled.effects import EFFECTS
 from pdp.engine.compiled.errors import ConditionError, Finding, NotCompilableError, PolicyError
 from pdp.engine.compiled.functions import Function
+from pdp.engine.compiled.pacing import Checkpoint, paced
 from pdp.engine.compiled.program import Program, Sections, build_strict, closures, define, describe
 from pdp.engine.compiled.report import CompilationReport
 from pdp.engine.compiled.writing import Fields
@@ -56,11 +56,11 @@ class StrictEngine:
         previous: StrictEngine | None = None,
     ) -> None:
         self.model = loading.model_of(model)
-        loaded = loading.load_strictly(self.model, loading.adapter_of(source))
+        loaded = loading.load_strictly(self.model, loading.adapter_of(source, checkpoint))
         checkpoint()
-        findings = [*checks.model_findings(self.model), *checks.policy_findings(loaded)]
+        findings = [*checks.model_findings(self.model), *checks.policy_findings(loaded, checkpoint)]
         _refuse(findings)
-        self.rows = _in_order(loaded)
+        self.rows = _in_order(loaded, checkpoint)
         checkpoint()
         self.effect = EFFECTS[self.model["e"]["e"].value]
         try:
@@ -158,10 +158,10 @@ def _refuse(findings: Sequence[Finding]) -> None:
         raise PolicyError(tuple(findings))
 
 
-def _in_order(loaded: loading.Loaded) -> dict[str, list[Fields]]:
+def _in_order(loaded: loading.Loaded, checkpoint: Checkpoint) -> dict[str, list[Fields]]:
     """Rows in the order of evaluation: pycasbin's own sorting by priority, otherwise as loaded."""
     if not EFFECTS[loaded.model["e"]["e"].value].ordered:
-        return {ptype: [tuple(row) for row in rows] for ptype, rows in loaded.policy.items()}
+        return {ptype: [tuple(row) for row in paced(rows, checkpoint)] for ptype, rows in loaded.policy.items()}
     model = copy.deepcopy(loaded.model)
     for section, found in (("p", loaded.policy), ("g", loaded.grouping)):
         for key, rows in found.items():

@@ -16,7 +16,7 @@ from pdp.core.errors import PdpError
 DENIED: Final = 3
 
 # What a PEP at a terminal can do with a decision is show it; it declares every type so that the answer is complete.
-_EVERY_OBLIGATION: Final = ("mask", "watermark", "notify")
+_EVERY_OBLIGATION: Final = ("mask", "watermark", "notify", "filter", "review")
 
 
 class _MalformedReferenceError(PdpError):

@@ -56,7 +56,7 @@ def judge(request: Request, entities: Entities, policy: PolicySnapshot, now: flo
     roles = view_of(entities, SUBJECT).__dict__["roles"]
     plan = policy.plan(roles, request.action, request.resource.type)
     context = context_view(request.context, policy.schema, now)
-    if cause := _unfit(entities, plan, context, now) or _unbound(request, entities, policy, now):
+    if cause := _unfit(request, entities, plan, context, now) or _unbound(request, entities, policy, now):
         return Decision(DENY, (cause,), (), (), policy.revision, _uses(entities, plan), now)
     try:
         matches = _matches(roles, request, entities, policy, context)
@@ -82,11 +82,12 @@ def _unknown_name(request: Request, policy: PolicySnapshot) -> Cause | None:
     return None if request.action in schema.actions else Cause(Reason.ACTION_UNKNOWN)
 
 
-def _unfit(entities: Entities, plan: Plan, context: View, now: float) -> Cause | None:
+def _unfit(request: Request, entities: Entities, plan: Plan, context: View, now: float) -> Cause | None:
     """Find the first attribute that a candidate rule reads and that is not fit to decide."""
     for name in plan.stated_needs:
         if name not in context.__dict__:
-            return Cause(Reason.ATTRIBUTE_INVALID, f"context.{name}")
+            stated = getattr(request.context, name, "")
+            return Cause(Reason.ATTRIBUTE_INVALID if stated else Reason.ATTRIBUTE_MISSING, f"context.{name}")
     for entity, names, position in plan.stored_needs:
         record = entities[position]
         # A sound record has every attribute of its schema, and the attribute source reads by the revision's own.

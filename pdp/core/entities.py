@@ -39,8 +39,11 @@ class Entities(NamedTuple):
             return self
         usable = {name: reason for name, reason in self.session.problems.items() if name not in values}
         until = {name: time for name, time in self.session.usable_until.items() if name not in values}
+        since = {name: time for name, time in self.session.usable_from.items() if name not in values}
         view = self.session.view.replaced(values)
-        return self._replace(session=replace(self.session, view=view, problems=usable, usable_until=until))
+        return self._replace(
+            session=replace(self.session, view=view, problems=usable, usable_from=since, usable_until=until)
+        )
 
 
 def refs(request: Request) -> tuple[tuple[Entity, EntityRef], ...]:

@@ -114,7 +114,8 @@ def parse_record(
             problems[name] = problem or Reason.ATTRIBUTE_INVALID
             continue
         values[name] = value
-        usable_from[name] = issued - clock_skew
+        known_at = max(issued, float(value)) if attribute.past and isinstance(value, int) else issued
+        usable_from[name] = known_at - clock_skew
         if attribute.max_age is not None:
             usable_until[name] = issued + attribute.max_age
     return Record(ref, version, issued_at, _view(ref, values), problems, usable_from, usable_until)

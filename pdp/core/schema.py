@@ -44,6 +44,8 @@ class Attribute:
         default: what stands in where an attribute that is not required is absent.
         max_age: seconds after its issue for which it may decide; None means until replaced.
         sensitivity: how its value may be shown.
+        past: whether the time it holds is that of something that has happened, so that one ahead of the clock (by
+            more than the clock skew) may not decide.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Attribute:
     default: Value | None = None
     max_age: float | None = None
     sensitivity: Sensitivity = Sensitivity.OMIT
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pdp.core.schema import Attribute, Kind, Sensitivity, Value
 from pdp.policy.fields import Fields
 from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence
 
-_KEYS: Final = ("values", "minimum", "maximum", "min_items", "required", "default", "max_age", "sensitivity")
+_KEYS: Final = ("values", "minimum", "maximum", "min_items", "required", "default", "max_age", "sensitivity", "past")
 _VALUE: Final = re.compile(r"(?![rp][0-9]*\.)[A-Za-z0-9][A-Za-z0-9_:@/+=.-]{0,127}", re.ASCII)
 _VALUE_HELP: Final = "letters, digits and _:@/+=.-, starting with a letter or digit"
 _LONGEST_AGE: Final = 10 * 365 * 86400.0
@@ -25,6 +25,7 @@ _APPLIES: Final[Mapping[str, frozenset[Kind]]] = {
     "minimum": frozenset({Kind.INT, Kind.NUMBER}),
     "maximum": frozenset({Kind.INT, Kind.NUMBER}),
     "min_items": frozenset({Kind.LIST}),
+    "past": frozenset({Kind.TIME}),
 }
 
 
@@ -81,6 +82,8 @@ def _options(fields: Fields, kind: Kind, given: Mapping[str, Node]) -> dict[str,
         options["minimum"] = fields.whole(given["min_items"])
     if "required" in given:
         options["required"] = fields.boolean(given["required"]) is not False
+    if "past" in given:
+        options["past"] = fields.boolean(given["past"]) is True
     if "max_age" in given:
         options["max_age"] = fields.duration(given["max_age"], _LONGEST_AGE)
         if options["max_age"] == 0:

@@ -176,7 +176,7 @@ class _Tree:
         roots: dict[int, bytes] = {}
         before: Replay | None = None
         for segment, part in zip(self.segments, done, strict=True):
-            self._check_begin(segment, part, before)
+            self._check_begin(segment, part, before, roots)
             if part.replay is None:
                 break
             report.first = segment.base if before is None else report.first
@@ -194,7 +194,7 @@ class _Tree:
             file = self.segments[-1].path.name if self.segments else self.folder.name
             self.blame(Kind.TAIL_CUT, file, detail, report.size, before.end if before else None)
 
-    def _check_begin(self, segment: SegmentFile, part: _Done, before: Replay | None) -> None:
+    def _check_begin(self, segment: SegmentFile, part: _Done, before: Replay | None, roots: dict[int, bytes]) -> None:
         name, header = segment.path.name, part.header
         if header is None:
             fault = part.fault or Fault(Kind.DAMAGED, "no header")
@@ -208,6 +208,8 @@ class _Tree:
             detail = f"records {before.state.seq} to {segment.base - 1} are gone: a segment is missing or was cut"
             self.blame(Kind.MISSING_SEGMENT, name, detail, before.state.seq, 0)
         elif before is not None and not _continues(header, before):
+            self._admit(header.checkpoint, name)
+            self._check_roots(roots)  # if the segment before is the forged one, say so
             self.blame(Kind.SWAPPED, name, "it does not continue from the segment before it", segment.base, 0)
         if header.base:
             self._admit(header.checkpoint, name)

@@ -419,11 +419,10 @@ def export(
         _put_on_record(settings, "export", {"format": form.value, "since": query.since, "until": query.until})
     with _progress("reading") as progress:
         found = scan(settings.directory, query, load_ring(settings.keys), progress)
-        lines = {
-            ExportFormat.JSONL: lambda: (text.decode() + "\n" for text, _ in found),
-            ExportFormat.OCSF: lambda: ocsf_lines(record for _, record in found),
-            ExportFormat.CSV: lambda: csv_lines(record for _, record in found),
-        }[form]()
+        lines: Iterable[str] = (text.decode() + "\n" for text, _ in found)
+        if form is not ExportFormat.JSONL:
+            records = (record for _, record in found)
+            lines = ocsf_lines(records) if form is ExportFormat.OCSF else csv_lines(records)
         count = _emit(lines, out)
     if out:
         Console(stderr=True).print(Text(f"{out}: {count:,} lines", style="dim"))
@@ -539,4 +538,4 @@ def ship(
 def _redis(url: str) -> Any:
     import redis  # noqa: PLC0415  only this command needs it
 
-    return redis.Redis.from_url(url, socket_timeout=10.0, socket_connect_timeout=5.0)  # type: ignore[no-untyped-call]
+    return redis.Redis.from_url(url, socket_timeout=10.0, socket_connect_timeout=5.0)

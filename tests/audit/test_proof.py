@@ -3,6 +3,7 @@
 import copy
 import json
 from base64 import b64decode, b64encode
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_a_record_that_is_not_signed_yet_cannot_be_proved(tmp_path: Path, keys: 
 def test_each_checkpoint_continues_the_one_before(tmp_path: Path, keys: AuditKeys) -> None:
     checkpoints = build_log(tmp_path, keys, pack=True)
     assert len(checkpoints) >= 5
-    for old, new in zip(checkpoints, checkpoints[1:], strict=False):
+    for old, new in pairwise(checkpoints):
         path = prove_consistency(tmp_path, old, new, keys.signer.verifier)
         verify_consistency(old.size, new.size, old.root, new.root, path)
     forged = Checkpoint(checkpoints[0].origin, checkpoints[0].size, bytes(32))

@@ -14,7 +14,7 @@ def outcome(function: Callable[..., Any], *arguments: Any) -> Outcome:
     """What a call returned, or the class of what it raised."""
     try:
         found = function(*arguments)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the class is what is compared
         return ("raised", type(error))
     return ("returned", found)
 

@@ -66,7 +66,7 @@ class Raising:
         raise OSError
 
 
-class Callable_:
+class Caller:
     """An object with attributes that can also be called."""
 
     def __init__(self, **values: Any) -> None:
@@ -182,14 +182,14 @@ def _cyclic() -> list[Any]:
 
 
 STYLES = (Bag, Slotted, dict)
-ODD_STYLES = (Items, Lazy, Raising, Callable_, Liar, Sizes)
+ODD_STYLES = (Items, Lazy, Raising, Caller, Liar, Sizes)
 ODD_VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, 1.0, -1, 0.0, 18, 19, float("nan"), float("inf"), 10**30, 1j,
     "", "a", "alice", "read", "18", b"read", (), (1, "a"), [], ["a", ["b"]], {}, {"a": 1}, {"a"}, frozenset({"x"}),
     Text("alice"), Shy("read"), EqualToAll(), EqualRaises(), EqualIsOdd(), NoTruth(), Number(20), Tags(["a"]),
     Sizes(a=1), eval, len, os, [eval], {"k": eval}, {"k": {"k": [os]}}, _deep(), _cyclic(), Bag(name="alice"),
-    Callable_(name="alice"), Liar(name="alice"), object, int, [EqualToAll()], [EqualRaises()], {EqualIsOdd(): 1},
-    "alice\n", "ａdmin", "\x00", "x" * 200,
+    Caller(name="alice"), Liar(name="alice"), object, int, [EqualToAll()], [EqualRaises()], {EqualIsOdd(): 1},
+    "alice\n", "\uff41dmin", "\x00", "x" * 200,
 )  # fmt: skip
 DATA_VALUES = tuple(value for value in ODD_VALUES if "eval" not in repr(value) and "module" not in repr(value))
 """The odd values that hold neither a module nor a function."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 from typing import Any
 
 import casbin
@@ -96,7 +98,7 @@ def test_an_effect_without_an_allow_guard_is_refused() -> None:
 @pytest.mark.parametrize(
     "condition",
     ["r.sub.name == 'a && b'", "r.sub.name == 'a||b'", "r.sub.name == 'no!'", "r.sub.name == 'r.sub'",
-     "r.sub.name == \"p.act\"", "r.sub.name == 'a#b'", "r.sub.name == 'a;b'"],
+     'r.sub.name == "p.act"', "r.sub.name == 'a#b'", "r.sub.name == 'a;b'"],
 )  # fmt: skip
 def test_a_literal_that_rewriting_would_change_is_refused(condition: str) -> None:
     assert "rewrite" in refusal(RULES, rule(condition))
@@ -267,7 +269,7 @@ def test_a_value_that_raises_denies_with_its_class() -> None:
     assert failure("r.sub.age > 18", {}) == ((0, KeyError),)
 
 
-@pytest.mark.parametrize("subject", [hostile.Liar(age=20), hostile.Callable_(age=20)])
+@pytest.mark.parametrize("subject", [hostile.Liar(age=20), hostile.Caller(age=20)])
 def test_an_object_that_can_pass_for_another_denies(subject: object) -> None:
     assert failure("r.sub.age > 18", subject) == ((-1, KindMismatchError),)
 
@@ -298,3 +300,11 @@ def test_values_that_no_condition_reads_are_not_inspected() -> None:
     subject = {"age": 20, "module": os}
     assert outcome(reference(RULES, GOOD).enforce, subject, "o", "a")[0] == "raised"
     assert strict(RULES, GOOD).enforce(subject, "o", "a") is True
+
+
+def test_the_documentation_names_these_tests_and_no_others() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "engine.md").read_text("utf-8")
+    documented = set(re.findall(r"`(test_\w+)`", table))
+    assert documented == {name for name in globals() if name.startswith("test_")} - {
+        "test_the_documentation_names_these_tests_and_no_others"
+    }

@@ -30,7 +30,8 @@ PATHS = ("/a/1", "/a/b/c", "/b", "/a", "10.1.2.3", "/a/1/1", "é")
 ADDRESSES = ("10.1.2.3", "10.1.9.9", "192.168.0.1", "::1", "::ffff:10.1.2.3", "10.1.2")
 PATTERNS = (
     *("/a/*", "/a/:id", "/a/{id}", "/*", "/a/1", "/a/:x/:y", "/a/{x}/{x}", "/a/**", "10.1.0.0/16", "10.1.2.3") * 4,
-    *("^/a/[0-9]+$", "/a", "*", "/a|/b") * 2, "(", "[", "a*b", "", "/a/b?", "{/a,/b}/*", "*/1", "::1/128", ".*", "/a/1/?",
+    *("^/a/[0-9]+$", "/a", "*", "/a|/b") * 2, "(", "[", "a*b", "", "/a/b?", "{/a,/b}/*", "*/1", "::1/128", ".*",
+    "/a/1/?",
 )  # fmt: skip
 
 
@@ -86,7 +87,10 @@ SHAPES = (
     ),
     Shape(("sub", "obj", "act"), _ACL, "r.sub == p.sub && r.obj == p.obj && r.act == p.act"),
     Shape(("sub", "obj", "act"), _ACL, "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", {"g": "_, _"}),
-    Shape(("sub", "obj", "act"), _ACL, "r.sub == p.sub && g2(r.obj, p.obj) && r.act == p.act", {"g": "_, _", "g2": "_, _"}),
+    Shape(
+        ("sub", "obj", "act"), _ACL, "r.sub == p.sub && g2(r.obj, p.obj) && r.act == p.act",
+        {"g": "_, _", "g2": "_, _"},
+    ),
     Shape(
         ("sub", "obj", "act"), _ACL, "r.sub == 'root' || (g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act)",
         {"g": "_, _"},
@@ -196,7 +200,7 @@ def worlds(draw: st.DrawFn, *, shapes: tuple[Shape, ...] = SHAPES, is_odd: bool 
     wishes: list[tuple[Atom, ...]] = []
     for _ in range(draw(st.integers(0 if _rarely(draw, 40) else 1, 12))):
         row, wish = ["p"], []
-        for name, values in shape.fields.items():
+        for values in shape.fields.values():
             if values:
                 row.append(draw(st.sampled_from(values)))
             else:
@@ -245,7 +249,7 @@ class Requests:
     def __init__(self, world: World, odd_values: tuple[Any, ...] = hostile.ODD_VALUES) -> None:
         self._world = world
         self._odd_values = odd_values
-        self._random = random.Random(world.seed)
+        self._random = random.Random(world.seed)  # noqa: S311 - repeatable, not secret
         self._rules = [row for row in world.rows if row[0] == "p"]
         self._plain = "rule" not in world.shape.fields and ".name" not in world.shape.matcher
 
@@ -279,8 +283,7 @@ class Requests:
 
     def _satisfy(self, number: int, env: Env, tokens: dict[str, str]) -> None:
         fields = dict(zip(self._world.shape.fields, self._rules[number][1:], strict=False))
-        for name in tokens:
-            tokens[name] = fields.get(name, tokens[name])
+        tokens.update({name: value for name, value in fields.items() if name in tokens})
         if "type" in fields:
             env["obj.type"] = fields["type"]
         if "role" not in fields and "sub" in fields:

@@ -120,8 +120,9 @@ class _Binder:
             late = guard.STREAM_AGE if stated is None else guard.DEADLINE_EXCEEDED
             try:
                 call = self._call(path, context, self._limits.connection_age)
-                async with asyncio.timeout_at(call.deadline) as timer:
-                    async for answer in method.handler(self._each_plain(requests), call):
+                answers = method.handler(self._each_plain(requests), call)
+                async with asyncio.timeout_at(call.deadline) as timer, guard.closing(answers):
+                    async for answer in answers:
                         yield answer
             except Exception as error:  # noqa: BLE001 - the outermost guard
                 expired = isinstance(error, TimeoutError) and timer.expired()

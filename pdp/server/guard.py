@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
+from typing import TYPE_CHECKING
 
 from pdp.server.rpc import Code, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 _log = logging.getLogger(__name__)
 
@@ -29,3 +34,14 @@ def to_status(error: Exception, path: str) -> RpcError:
     places = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
     _log.error("unhandled %s in %s at %s", type(error).__name__, path, " < ".join(reversed(places)))
     return INTERNAL
+
+
+@contextlib.asynccontextmanager
+async def closing(answers: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The answers of a handler, whose ``finally`` runs now and not when the garbage is collected."""
+    try:
+        yield answers
+    finally:
+        close = getattr(answers, "aclose", None)  # an async generator has one, a plain iterator need not
+        if close is not None:
+            await close()

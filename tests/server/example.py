@@ -131,12 +131,12 @@ class Example:
         return json.dumps(seen).encode()
 
     async def chat(self, requests: AsyncIterator[bytes], _call: Call) -> AsyncIterator[bytes]:
+        message = b""
         try:
             async for message in requests:
                 yield message
-        except asyncio.CancelledError:
-            self._cancelled.append("chat")
-            raise
+        finally:
+            self._cancelled.append(f"chat ended after {message[:20].decode('latin-1')}")
 
     async def count(self, requests: AsyncIterator[bytes], _call: Call) -> AsyncIterator[bytes]:
         """Count up to the number in the one request, then for ever if it is negative."""
@@ -148,9 +148,8 @@ class Example:
                     number += 1
                     if most < 0:
                         await asyncio.sleep(0.01)
-            except asyncio.CancelledError:
-                self._cancelled.append("count")
-                raise
+            finally:
+                self._cancelled.append(f"count ended at {most}")
 
     async def break_off(self, requests: AsyncIterator[bytes], _call: Call) -> AsyncIterator[bytes]:
         """Echo one message, then fail with what the second asks for."""

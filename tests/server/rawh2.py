@@ -15,6 +15,7 @@ from hyperframe.frame import (
     RstStreamFrame,
     SettingsFrame,
 )
+
 from tests.server.example import path
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -45,7 +46,7 @@ class RawConnection:
     """A TCP connection that has sent the HTTP/2 preface and empty SETTINGS."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=2)
         self.send(PREFACE + SettingsFrame(0).serialize())
 
     def send(self, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -11,6 +12,7 @@ import grpc.aio
 import pytest
 from google.protobuf import wrappers_pb2
 from google.rpc import error_details_pb2, status_pb2
+
 from tests.server.conftest import LIMITS, Server
 from tests.server.example import path
 
@@ -217,7 +219,10 @@ async def test_a_stream_has_its_callers_deadline(channel: grpc.aio.Channel) -> N
     assert (await ending(stream)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-@pytest.mark.parametrize(("method", "message", "name"), [("Chat", b"x", "chat"), ("Count", b"-1", "count")])
+@pytest.mark.parametrize(
+    ("method", "message", "name"),
+    [("Chat", b"the cancelled", "chat ended after the cancelled"), ("Count", b"-1", "count ended at -1")],
+)
 async def test_a_cancelled_stream_ends_the_work(
     channel: grpc.aio.Channel, method: str, message: bytes, name: str
 ) -> None:
@@ -232,3 +237,16 @@ async def test_a_stream_message_above_the_limit_is_refused(channel: grpc.aio.Cha
     stream = channel.stream_stream(path("Chat"))()
     await stream.write(bytes(LIMITS.message_bytes + 1))
     assert (await ending(stream)).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_caller_too_far_ahead_of_its_answers_is_stopped(channel: grpc.aio.Channel) -> None:
+    """On grpcio flow control makes it wait; on Envoy it is refused. Neither collects without bound."""
+    stream = channel.stream_stream(path("Count"))()
+    await stream.write(b"-2")
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
+        async with asyncio.timeout(3):
+            for _ in range(200):
+                await stream.write(bytes(100_000))
+            pytest.fail("all was taken, none was read")
+    stream.cancel()
+    assert await cancelled(channel, "count ended at -2")

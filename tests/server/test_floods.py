@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 import grpc.aio
 import psutil
 import pytest
+
+from pdp.server.rpc import Limits
 from tests.server import rawh2
 from tests.server.conftest import Server, settings
 from tests.server.example import path
-
-from pdp.server.rpc import Limits
 
 VICTIMS = 8
 CALLS = 40

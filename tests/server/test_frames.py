@@ -6,11 +6,11 @@ import contextlib
 import zlib
 
 import pytest
-from tests.server import rawh2
-from tests.server.conftest import LIMITS, Server
 
 from pdp.server import wire
 from pdp.server.rpc import Code
+from tests.server import rawh2
+from tests.server.conftest import LIMITS, Server
 
 GZIP = ("grpc-encoding", "gzip")
 

@@ -14,11 +14,11 @@ import grpc.aio
 import httpx
 import psutil
 import pytest
-from tests.server.conftest import LIMITS, Server, Start
-from tests.server.example import path
 
 from pdp.server.application import Address, ServerSettings
 from pdp.server.supervisor import Supervisor, Transport
+from tests.server.conftest import LIMITS, Server, Start
+from tests.server.example import path
 
 
 class Load:

@@ -12,11 +12,11 @@ import grpc
 import grpc.aio
 import httpx
 import pytest
+
+from pdp.server.rpc import Tls
 from tests.server.conftest import Server, Start
 from tests.server.example import path
 from tests.server.pki import Authority, Pair
-
-from pdp.server.rpc import Tls
 
 ALICE = "spiffe://example.org/ns/prod/sa/alice"
 

@@ -54,7 +54,7 @@ class AsgiApp:
         metadata = Metadata(scope["headers"])
         xfcc = metadata.raw.get(b"x-forwarded-client-cert", b"") if self._trust_xfcc else b""
         peer = _peer(scope["client"], scope["scheme"], xfcc)
-        active = self.calls.enter(receive)
+        active = self.calls.enter(receive, send)
         try:
             if not _is_grpc(metadata.raw.get(b"content-type", b"")):
                 await serve_http(self._http, scope, metadata, peer, self._limits, active, send)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pdp.server import guard
+from pdp.server.asgi.events import Event, Receive, Send, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from pdp.server.rpc import RpcError
 
 TICK = 0.01
@@ -22,49 +24,85 @@ TICK = 0.01
 PROBE = 0.1
 """Seconds between two looks whether the caller is still there."""
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+class Answered(Exception):  # noqa: N818 - not an error
+    """There is no one left to answer: the caller has gone, or was answered while its body was read."""
 
 
 class Active:
     """A call in flight.
 
-    ``verdict`` or ``gone`` say why its task was cancelled, if we did: the status to answer, or that there is no
-    one left to answer. ``late`` is the verdict when the deadline passes.
+    Until ``body_read`` the call's task waits on a future of the server's, which must not be cancelled: the server
+    completes it in any case. So ``end`` then answers in the task's stead, and the task learns of it by a
+    disconnect. After ``body_read`` it cancels the task, and ``verdict`` or ``gone`` say why.
+
+    Attributes:
+        since: when the call came, in seconds of the event loop's clock.
+        deadline: when it ends at the latest.
+        late: the verdict when the deadline passes.
+        verdict: the status to answer, when we ended the call.
+        gone: whether the caller has gone.
+        refuse: how to answer with a status.
     """
 
-    __slots__ = ("deadline", "gone", "late", "next_probe", "probe", "receive", "since", "task", "verdict")
+    __slots__ = (
+        *("deadline", "gone", "late", "next_probe", "probe", "reading", "receive", "refuse", "send", "since"),
+        *("task", "verdict"),
+    )
 
-    def __init__(self, task: asyncio.Task[None], receive: Receive, since: float) -> None:
+    def __init__(self, task: asyncio.Task[None], receive: Receive, send: Send, since: float) -> None:
         self.task = task
         self.receive = receive
+        self.send = send
         self.since = since
         self.deadline = math.inf
         self.next_probe = math.inf
-        self.probe: asyncio.Future[dict[str, Any]] | None = None
+        self.probe: asyncio.Future[Event] | None = None
+        self.reading = True
         self.late = guard.DEADLINE_EXCEEDED
         self.verdict: RpcError | None = None
         self.gone = False
+        self.refuse: Callable[[Send, RpcError], Coroutine[None, None, None]] = refuse
+
+    @property
+    def over(self) -> bool:
+        """Whether the outcome is known: nothing ends the call any more."""
+        return self.deadline == math.inf
+
+    def body_read(self) -> None:
+        """The body was read by the call's own task.
+
+        Raises:
+            Answered: the call was ended meanwhile.
+        """
+        if self.verdict is not None:
+            raise Answered
+        self.reading = False
+        self.watch_caller()
 
     def watch_caller(self) -> None:
-        """From here on the request body is read, and ``receive`` tells only of a disconnect."""
-        self.next_probe = self.since + PROBE
+        """From here on ``receive`` tells only of a disconnect, and is asked for it now and then."""
+        if not self.over:
+            self.next_probe = self.since + PROBE
 
     def leave(self) -> None:
-        """Cancel the call because its caller has gone."""
-        self.gone = True
-        self.task.cancel()
+        """Cancel the call because its caller has gone. Not before the body is read."""
+        if not self.over:
+            self.gone = True
+            self.task.cancel()
 
     def end(self, verdict: RpcError) -> None:
-        """Cancel the call; its answer is ``verdict``."""
+        """End the call; its answer is ``verdict``."""
         self.deadline = math.inf
         self.verdict = verdict
-        self.task.cancel()
+        if self.reading:
+            self.task.get_loop().create_task(self.refuse(self.send, verdict))
+        else:
+            self.task.cancel()
 
     def settle(self) -> None:
-        """The outcome is known: from here on nothing cancels the call."""
+        """The outcome is known: from here on nothing ends the call."""
         self.deadline = self.next_probe = math.inf
-        if self.probe is not None:
-            self.probe.cancel()
 
 
 class Calls:
@@ -79,12 +117,12 @@ class Calls:
     def __len__(self) -> int:
         return len(self._active)
 
-    def enter(self, receive: Receive) -> Active:
+    def enter(self, receive: Receive, send: Send) -> Active:
         """The current task becomes a call in flight; the sweep runs while there is one."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - a running loop's coroutine is in a task
-        call = Active(task, receive, loop.time())
+        call = Active(task, receive, send, loop.time())
         self._active.add(call)
         if self._timer is None:
             self._idle.clear()
@@ -107,7 +145,8 @@ class Calls:
                     await self._idle.wait()
             except TimeoutError:
                 for call in self._active:
-                    call.end(guard.DRAINING)
+                    if not call.over:
+                        call.end(guard.DRAINING)
             else:
                 return
 
@@ -132,8 +171,8 @@ class Calls:
             call.probe.add_done_callback(lambda probe: _look(call, probe))
 
 
-def _look(call: Active, probe: asyncio.Future[dict[str, Any]]) -> None:
-    if probe.cancelled() or call.next_probe == math.inf:
+def _look(call: Active, probe: asyncio.Future[Event]) -> None:
+    if call.over:
         return
     if probe.exception() is not None or probe.result()["type"] == "http.disconnect":
         call.leave()

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pdp.server import guard
+from pdp.server.asgi.calls import Answered
 from pdp.server.rpc import Code, HttpHandler, HttpRequest, HttpResponse, Limits, Peer, RpcError
 
 if TYPE_CHECKING:
@@ -50,9 +51,12 @@ async def serve_http(
     send: Send,
 ) -> None:
     """Read the body, call the handler of (method, path), answer."""
+    active.refuse = _refuse
     active.deadline = active.since + limits.default_deadline
     try:
         response = await _respond(handlers, scope, metadata, peer, limits, active)
+    except Answered:
+        return
     except asyncio.CancelledError:
         if active.gone:
             return
@@ -81,7 +85,7 @@ async def _respond(
     if sum(len(name) + len(value) for name, value in scope["headers"]) > limits.header_bytes:
         return error_response(RpcError(Code.RESOURCE_EXHAUSTED, "headers too large"), 431)
     body = await _read_body(limits, active)
-    active.watch_caller()
+    active.body_read()
     query = scope["query_string"].decode("latin-1")
     return await handler(HttpRequest(method, path, query, metadata, body, peer))
 
@@ -99,7 +103,7 @@ async def _read_body(limits: Limits, active: Active) -> bytes:
     while True:
         event = await active.receive()
         if event["type"] == "http.disconnect":
-            raise RpcError(Code.CANCELLED, "caller has gone")
+            raise Answered
         chunk = event.get("body", b"")
         size += len(chunk)
         if size > limits.message_bytes:
@@ -107,6 +111,10 @@ async def _read_body(limits: Limits, active: Active) -> bytes:
         chunks.append(chunk)
         if not event.get("more_body"):
             return b"".join(chunks)
+
+
+async def _refuse(send: Send, error: RpcError) -> None:
+    await _send(send, error_response(error))
 
 
 async def _send(send: Send, response: HttpResponse) -> None:

@@ -28,6 +28,9 @@ _BACKLOG_OUT = 256 << 10
 """Bytes of answers not yet sent at which the handler is held back."""
 
 
+_TOO_FAR_AHEAD = RpcError(Code.RESOURCE_EXHAUSTED, "too many unanswered requests; wait for answers")
+
+
 class Requests:
     """The request messages of a stream, filled by ``pump``, taken by the handler as an async iterator."""
 
@@ -41,7 +44,7 @@ class Requests:
         self._news = asyncio.Event()
 
     async def pump(self) -> None:
-        """Take what the caller sends until it ends or goes away."""
+        """Take what the caller sends until it ends or goes away. Never cancelled: see ``Active``."""
         try:
             while not self._ended:
                 event = await self._active.receive()
@@ -58,7 +61,8 @@ class Requests:
     def _feed(self, body: bytes, *, more: bool) -> None:
         self._backlog += len(body)
         if self._backlog > _BACKLOG_IN:
-            raise RpcError(Code.RESOURCE_EXHAUSTED, "too many unanswered requests; wait for answers")
+            # The handler may never look at its requests again, so this does not wait for it.
+            self._active.end(_TOO_FAR_AHEAD)
         self._deframer.feed(body)
         if not more:
             self._deframer.close()
@@ -127,7 +131,8 @@ class Answers:
         self._news.set()
 
     async def close(self, error: RpcError | None) -> None:
-        """Send the status. All answers have been written."""
+        """Send the status; answers not yet sent by then are dropped."""
+        self._frames.clear()
         if error is not None and not self._begun:
             await refuse(self._send, error)
             return
@@ -149,6 +154,7 @@ async def serve_stream(
     A stream lives longer than a unary call: its deadline is the caller's, and at most ``connection_age``.
     """
     answers = Answers(send)
+    active.reading = False  # the pump's business, not this task's
     try:
         status = await _run(method, path, metadata, peer, limits, active, answers)
     except asyncio.CancelledError:
@@ -159,6 +165,7 @@ async def serve_stream(
         active.task.uncancel()
         status = active.verdict
     active.settle()
+    answers.end()
     await answers.close(status)
 
 
@@ -171,35 +178,43 @@ async def _run(
     active: Active,
     answers: Answers,
 ) -> RpcError | None:
-    pump = writer = None
+    writer = None
+    status = None
     try:
         active.deadline = active.since + metadata.budget(limits.connection_age)
         if b"grpc-timeout" not in metadata.raw:
             active.late = guard.STREAM_AGE
         requests = Requests(wire.Deframer(limits.message_bytes, metadata.encoding), active)
-        loop = active.task.get_loop()
-        pump = loop.create_task(requests.pump())
-        writer = loop.create_task(answers.write())
-        writer.add_done_callback(lambda done: _on_write_failure(done, active))
+        writer = _start(requests, answers, active)
         call = Call(path, peer, metadata, active.deadline)
-        async for message in method.handler(aiter(requests), call):
-            await answers.put(message)
-        answers.end()
-        await writer
+        async with guard.closing(method.handler(aiter(requests), call)) as replies:
+            async for reply in replies:
+                await answers.put(reply)
     except Exception as error:  # noqa: BLE001 - the outermost guard
-        answers.end()
-        if writer is not None:
-            await writer
-        return guard.to_status(error, path)
-    else:
-        return None
-    finally:
-        for task in (pump, writer):
-            if task is not None:
-                task.cancel()
+        status = guard.to_status(error, path)
+    answers.end()
+    if writer is not None:
+        await asyncio.wait([writer])
+    return status
 
 
-def _on_write_failure(writer: asyncio.Task[None], active: Active) -> None:
+def _start(requests: Requests, answers: Answers, active: Active) -> asyncio.Task[None]:
+    """Start pump and writer. Both end by themselves and are never cancelled: they wait on the server's futures."""
+    loop = active.task.get_loop()
+    pump = loop.create_task(requests.pump())
+    writer = loop.create_task(answers.write())
+    _running.update((pump, writer))
+    pump.add_done_callback(_running.discard)
+    writer.add_done_callback(lambda done: _on_written(done, active))
+    return writer
+
+
+_running: set[asyncio.Task[None]] = set()
+"""An event loop holds tasks only weakly."""
+
+
+def _on_written(writer: asyncio.Task[None], active: Active) -> None:
     """A send fails only when the caller has gone."""
-    if not writer.cancelled() and writer.exception() is not None:
+    _running.discard(writer)
+    if writer.exception() is not None:
         active.leave()

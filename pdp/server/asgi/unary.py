@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pdp.server import guard, wire
+from pdp.server.asgi.calls import Answered
 from pdp.server.asgi.events import START, START_GZIP, TRAILERS_OK, refuse
 from pdp.server.rpc import Call, Code, Limits, Peer, RpcError, Unary
 
@@ -24,8 +25,10 @@ async def serve_unary(
     try:
         active.deadline = active.since + metadata.budget(limits.default_deadline)
         message = await read_message(metadata, limits, active.receive)
-        active.watch_caller()
+        active.body_read()
         reply = await method.handler(message, Call(path, peer, metadata, active.deadline))
+    except Answered:
+        return
     except asyncio.CancelledError:
         if active.gone:
             return
@@ -52,6 +55,7 @@ async def read_message(metadata: Metadata, limits: Limits, receive: Receive) -> 
 
     Raises:
         RpcError: as ``wire.Deframer``; INTERNAL when there is none or more than one.
+        Answered: the caller has gone.
     """
     event = await receive()
     body: bytes = event.get("body", b"")
@@ -70,7 +74,7 @@ async def _read_frames(metadata: Metadata, limits: Limits, event: Event, receive
     deframer = wire.Deframer(limits.message_bytes, metadata.encoding)
     while True:
         if event["type"] == "http.disconnect":
-            raise RpcError(Code.CANCELLED, "caller has gone")
+            raise Answered
         deframer.feed(event.get("body", b""))
         if len(deframer.messages) > 1:
             raise RpcError(Code.INTERNAL, "request carries more than one message")

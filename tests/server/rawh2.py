@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from typing import Self
 
 import hpack
 from hyperframe.frame import (
@@ -89,7 +90,7 @@ class RawConnection:
     def close(self) -> None:
         self.socket.close()
 
-    def __enter__(self) -> RawConnection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -20,7 +20,8 @@ def main() -> None:
     def report() -> None:
         bound = supervisor.settings
         ports = {"grpc": bound.listen.port, "http": bound.http.port if bound.http else None}
-        print(json.dumps({**ports, "pids": supervisor.pids}), flush=True)
+        sys.stdout.write(json.dumps({**ports, "pids": supervisor.pids}) + "\n")
+        sys.stdout.flush()
 
     try:
         asyncio.run(supervisor.run(report))

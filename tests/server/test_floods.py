@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import grpc.aio
 import psutil
@@ -63,7 +64,7 @@ class Attack:
                     connection.send(self._flood(turn))
                     self.turns += 1
 
-    def __enter__(self) -> Attack:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

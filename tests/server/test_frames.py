@@ -86,7 +86,7 @@ def test_an_unknown_encoding_is_unimplemented(server: Server) -> None:
     assert outcome.get("grpc-status") != "0"
 
 
-@pytest.mark.parametrize("timeout", ["", "1", "s", "1s", "123456789S", "-1S", "1.5S", "١S"])
+@pytest.mark.parametrize("timeout", ["", "1", "s", "1s", "123456789S", "-1S", "1.5S", "\u0661S"])
 def test_a_malformed_timeout_never_means_no_deadline(server: Server, timeout: str) -> None:
     outcome = ask(server, wire.frame(b""), ("grpc-timeout", timeout))
     if server.transport == "envoy":

@@ -13,8 +13,9 @@ from casbin.persist.adapters import FileAdapter, StringAdapter
 
 import pdp.engine.compiled
 from pdp.engine import CompiledEnforcer, ConditionError, GiveWay, MatchedRule, PolicyError, RowsAdapter
+from pdp.engine.compiled.program import Sections
 from tests.engine.compare import explained, model_of, outcome
-from tests.engine.hostile import Bag
+from tests.engine.hostile import Bag, Text
 
 ACL = """[request_definition]
 r = sub, obj, act
@@ -242,6 +243,23 @@ def test_a_decision_that_raises_in_strict_mode_is_typed(mode: Any) -> None:
         return
     with pytest.raises(ConditionError):
         enforcer.match(None, "data1", "read")
+
+
+@pytest.mark.parametrize("roles", ["g = _, _", "g = _, _, _"])
+def test_a_hostile_name_leaves_nothing_behind(roles: str) -> None:
+    model = ROLES.format(effect="some(where (p.eft == allow))").replace("g = _, _", roles)
+    domain = ("d",) if roles.count("_") > 2 else ()
+    if domain:
+        model = model.replace("g(r.sub, p.sub)", "g(r.sub, p.sub, 'd')")
+    rows = [("p", "staff", "data", "read", "allow"), ("g", "bob", "staff", *domain)]
+    enforcer = CompiledEnforcer(model_of(model), rows)
+    hostile_request, honest = (Text("alice"), "data", "read"), ("alice", "data", "read")
+    first = outcome(casbin.Enforcer(model_of(model), RowsAdapter(rows)).enforce, *hostile_request)
+    for _ in range(2):
+        assert outcome(enforcer.enforce, *hostile_request) == first
+        assert enforcer.enforce(*honest) is False
+        assert enforcer._engine._by_reference(honest)[0] is False  # type: ignore[union-attr]
+        assert enforcer._engine._match_by_interpreter(Sections(), honest) == ()  # type: ignore[union-attr]
 
 
 # -- recompiling -------------------------------------------------------------------------------------------

@@ -190,6 +190,12 @@ def test_text_behind_the_first_star_of_key_match_is_refused() -> None:
     assert "ignores" in refusal(model, ("p", "/a/*/edit", "allow"))
 
 
+def test_a_model_without_a_section_or_with_an_unknown_effect_is_refused() -> None:
+    assert "does not have" in refusal(text("eval(p.rule)", effect="any"), GOOD)
+    with pytest.raises(PolicyError, match="no definition"):
+        strict(RULES.replace("[matchers]\nm", "[matchers]\nm2"), GOOD)
+
+
 def test_a_custom_function_is_refused() -> None:
     with pytest.raises(PolicyError, match="custom function"):
         strict(RULES, GOOD).add_function("custom", lambda: True)

@@ -9,6 +9,7 @@ from typing import Final
 from casbin.model import Model
 
 from pdp.engine.compiled import patterns, regexes
+from pdp.engine.compiled.effects import EFFECTS
 from pdp.engine.compiled.errors import Finding
 from pdp.engine.compiled.loading import Loaded
 from pdp.engine.compiled.pacing import Checkpoint, paced
@@ -20,7 +21,7 @@ _REWRITTEN: Final = re.compile(r"&&|\|\||!(?!=)|\b[rp]\d*\.|#|;")
 _REWRITTEN_IN_MODEL: Final = re.compile(r"&&|\|\||!(?!=)|\b[rp]\d*_|#|;")
 _DENY_ONLY: Final = "!some(where (p_eft == deny))"
 _TEXT: Final = frozenset({str})
-_EFFECTS: Final = frozenset({"allow", "deny"})
+_EFTS: Final = frozenset({"allow", "deny"})
 
 
 def literal_problem(text: str, *, loaded: bool = False) -> str:
@@ -34,6 +35,16 @@ def literal_problem(text: str, *, loaded: bool = False) -> str:
     if "#" in outside or ";" in outside or "\\" in text:
         return "a comment, semicolon or backslash in an expression"
     return ""
+
+
+def shape_findings(model: Model) -> Iterator[Finding]:
+    """What a model must have before anything else can be looked at."""
+    for section in ("r", "p", "e", "m"):
+        if section not in (model[section] or {}):
+            yield Finding("model", -1, f"no definition {section}")
+            return
+    if model["e"]["e"].value not in EFFECTS:
+        yield Finding("model", -1, "an effect that Casbin does not have")
 
 
 def model_findings(model: Model) -> Iterator[Finding]:
@@ -76,7 +87,7 @@ def _row_findings(ptype: str, rows: Iterable[list[str]], tokens: list[str]) -> I
         if not _TEXT.issuperset(map(type, row)):
             yield Finding(ptype, number, "a field that is not text")
             continue
-        if eft is not None and row[eft] not in _EFFECTS:
+        if eft is not None and row[eft] not in _EFTS:
             yield Finding(ptype, number, "eft is neither allow nor deny, in lower case")
         if priority is not None and not (row[priority].isascii() and row[priority].isdigit()):
             yield Finding(ptype, number, "priority is not a whole number from 0")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import casbin
@@ -11,6 +13,7 @@ from casbin.model import Model
 from simpleeval import DISALLOW_FUNCTIONS
 
 from pdp.engine.compiled import loading
+from pdp.engine.compiled.amnesia import RoleMemory
 from pdp.engine.compiled.effects import EFFECTS, Effect
 from pdp.engine.compiled.errors import NotCompilableError
 from pdp.engine.compiled.interpreter import Interpreter, functions_of
@@ -42,6 +45,9 @@ class ExactEngine:
         previous: ExactEngine | None = None,
     ) -> None:
         self.reference = casbin.Enforcer(model, loading.adapter_of(source, checkpoint))
+        self._memory = RoleMemory(self.reference)
+        # Held wherever pycasbin itself evaluates; a custom function may come back to the enforcer.
+        self._lock = threading.RLock()
         self.effect: Effect = EFFECTS[self.reference.model["e"]["e"].value]
         self.reason = ""
         self._checkpoint = checkpoint
@@ -92,7 +98,16 @@ class ExactEngine:
             model["p"][sections.policy].tokens,
             model["m"][sections.matcher].value,
             lambda: functions_of(self.reference),
+            self._evaluating,
         )
+
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            finally:
+                self._memory.restore()
 
     def add_function(self, name: str, function: Callable[..., Any]) -> None:
         """Register a function; rules that call it are interpreted."""
@@ -111,7 +126,7 @@ class ExactEngine:
                 return self._answer_in(request)[0]
             return self._allows[self.decide(*request)[1]]
         except Exception:  # noqa: BLE001 - whatever stopped the fast path, the reference has the last word
-            return bool(self.reference.enforce(*request))
+            return self._by_reference(request)[0]
 
     def answer(self, request: tuple[Any, ...]) -> tuple[bool, Sequence[str]]:
         """The decision and the explaining rule; its exceptions are the reference's."""
@@ -124,7 +139,8 @@ class ExactEngine:
         return self._allows[seen], self.rows[last] if last >= 0 else ()
 
     def _by_reference(self, request: tuple[Any, ...]) -> tuple[bool, Sequence[str]]:
-        allowed, explanation = self.reference.enforce_ex(*request)
+        with self._evaluating():
+            allowed, explanation = self.reference.enforce_ex(*request)
         return allowed, explanation
 
     def _answer_in(self, request: tuple[Any, ...]) -> tuple[bool, Sequence[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from casbin.core_enforcer import CoreEnforcer
@@ -21,11 +22,18 @@ class Interpreter:
         policy: the policy's tokens.
         matcher: the matcher's text as the loaded model holds it.
         functions: gives the functions to evaluate with.
+        evaluating: a context to evaluate in.
     """
 
     def __init__(
-        self, request: list[str], policy: list[str], matcher: str, functions: Callable[[], Functions]
+        self,
+        request: list[str],
+        policy: list[str],
+        matcher: str,
+        functions: Callable[[], Functions],
+        evaluating: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        self._evaluating = evaluating
         self._request = request
         self._policy = policy
         self._matcher = matcher
@@ -46,7 +54,8 @@ class Interpreter:
             text = util.replace_eval(text, [util.escape_assertion(values[name]) for name in self._rules])
         # An evaluator keeps the names it evaluates with: one per call, or threads would mix their requests.
         evaluator: SimpleEval = CoreEnforcer._get_expression(text, dict(self._functions()))  # noqa: SLF001
-        result = evaluator.eval({**dict(zip(self._request, request, strict=True)), **values})
+        with self._evaluating():
+            result = evaluator.eval({**dict(zip(self._request, request, strict=True)), **values})
         if isinstance(result, bool | float):
             return result != 0
         raise RuntimeError("matcher result should be bool, int or float")

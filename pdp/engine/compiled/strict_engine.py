@@ -56,6 +56,7 @@ class StrictEngine:
         previous: StrictEngine | None = None,
     ) -> None:
         self.model = loading.model_of(model)
+        _refuse([*checks.shape_findings(self.model)])
         loaded = loading.load_strictly(self.model, loading.adapter_of(source, checkpoint))
         checkpoint()
         findings = [*checks.model_findings(self.model), *checks.policy_findings(loaded, checkpoint)]

@@ -123,7 +123,7 @@ class DecisionLog:
             self._pump = AnchorPump(anchors)
             undo.callback(self._pump.close, 0)
             self._checkpointer = Checkpointer(folder, self._origin, self._keys.signer, self._pump)
-            self._signed = self._seq
+            self._signed = recovery.signed
             self._signed_at = self._space_checked_at = monotonic()
             self._last_bytes = 0
             self._housekeeper = Housekeeper(self._settings)

@@ -55,9 +55,10 @@ class TornTail:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Where the log stands and what was cut off."""
+    """Where the log stands, the size of the newest checkpoint, and what was cut off. All of it is on the disk."""
 
     state: ChainState
+    signed: int
     torn: TornTail | None
 
 
@@ -127,7 +128,7 @@ def recover(folder: Path, origin: str, verifier: Verifier) -> Recovery:
         return _recover_segment(segments[-1], newest, origin, verifier)
     if newest and newest.size:
         raise LogDamaged(f"{folder}: a checkpoint vouches for {newest.size} records and there is no segment")
-    return Recovery(ChainState.fresh(), None)
+    return Recovery(ChainState.fresh(), 0, None)
 
 
 def _newest_checkpoint(folder: Path, origin: str, verifier: Verifier) -> Checkpoint | None:
@@ -167,7 +168,8 @@ def _recover_segment(segment: SegmentFile, newest: Checkpoint | None, origin: st
         raise LogDamaged(f"{segment.path}: {error}") from None
     _check_outcome(outcome, newest, segment)
     torn = _cut(segment, outcome.fault, total) if outcome.fault else None
-    return Recovery(outcome.state, torn)
+    _sync(segment)
+    return Recovery(outcome.state, newest.size if newest else 0, torn)
 
 
 def _check_header(header: SegmentHeader, segment: SegmentFile, origin: str, verifier: Verifier) -> None:
@@ -228,6 +230,13 @@ def _check_outcome(outcome: Replay, newest: Checkpoint | None, segment: SegmentF
         raise LogDamaged(f"{segment.path}: the first {newest.size} records are not the ones the checkpoint signs")
 
 
+def _sync(segment: SegmentFile) -> None:
+    """Bring to the disk what a killed process left with the kernel: it is about to be signed."""
+    with segment.path.open("r+b") as file:
+        os.fsync(file.fileno())
+    sync_folder(segment.path.parent)
+
+
 def _cut(segment: SegmentFile, fault: Fault, total: int) -> TornTail:
     offset = fault.offset or 0
     saved = segment.path.with_name(f"{segment.path.stem}.torn-{offset}")
@@ -235,6 +244,4 @@ def _cut(segment: SegmentFile, fault: Fault, total: int) -> TornTail:
         file.seek(offset)
         replace_file(saved, file.read())
         file.truncate(offset)
-        os.fsync(file.fileno())
-    sync_folder(segment.path.parent)
     return TornTail(segment.path.name, offset, total - offset, saved.name, fault.detail)

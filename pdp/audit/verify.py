@@ -171,7 +171,6 @@ class _Tree:
     def conclude(self, done: Sequence[_Done]) -> None:
         """Hold the replayed segments against each other and against the signed roots."""
         report = self.report
-        report.signed = max(self.signed, default=0)
         report.segments = len(done)
         roots: dict[int, bytes] = {}
         before: Replay | None = None
@@ -187,6 +186,7 @@ class _Tree:
                 self._check_fault(segment, part, last=segment is self.segments[-1])
                 break
         self._check_roots(roots)
+        report.signed = max(self.signed, default=0)
         if report.size < report.signed and report.finding is None:
             detail = (
                 f"size {report.signed} was signed ({self.signed[report.signed][1]}); {report.size} records are left"
@@ -220,7 +220,7 @@ class _Tree:
         assert part.replay is not None  # noqa: S101  the caller looked
         fault = part.replay.fault
         assert fault is not None  # noqa: S101  the caller looked
-        if last and fault.kind is Kind.CUT and self.report.size >= self.report.signed:
+        if last and fault.kind is Kind.CUT and self.report.size >= max(self.signed, default=0):
             self.report.unfinished = part.total - part.replay.end
             return
         self.blame(fault.kind, segment.path.name, fault.detail, fault.seq, fault.offset)

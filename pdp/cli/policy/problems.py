@@ -56,9 +56,10 @@ def problem_data(problem: PolicyProblem, line: str) -> dict[str, Any]:
 def _underline(console: Console, problem: PolicyProblem, line: str) -> None:
     """Print a line, cut to the width of the screen around the place of a problem, and point at it."""
     column = max(problem.column, 1)
-    start = max(0, column - console.width + 24)
+    room = console.width - 12
+    start = max(0, column - room // 2) if len(line) > room else 0
     before = line[start : column - 1].expandtabs(_TAB)
-    shown = line[start:].expandtabs(_TAB)[: console.width - 12]
+    shown = line[start:].expandtabs(_TAB)[:room]
     margin = f"{problem.line:>6} | "
     console.print(f"[dim]{margin}[/]{escape(shown)}", soft_wrap=True, highlight=False)
     word = _WORD.match(line, column - 1)

@@ -11,6 +11,7 @@ from pdp.engine.compiled.writing import SYMBOLS, Literal, Writer, constant
 HELPERS: dict[str, object] = {
     "P": safety.PRIMITIVES,
     "B": safety.check_base,
+    "V": safety.PLAIN_CLASSES,
     "O": safety.check_operand,
     "U": safety.unsure,
 }

@@ -114,8 +114,8 @@ class FunctionWriter:
 
     def _bases(self) -> list[str]:
         names = [f"r{position}" for position in sorted(self._builder.bases)]
-        if not self._is_strict or not names:
-            return [f"B({name})" for name in names]
+        if not names:
+            return []
         known = " and ".join(f"type({name}) in V" for name in names)
         return [f"if not ({known}):", *[f" B({name})" for name in names]]
 

@@ -163,7 +163,7 @@ def _ids(offers: list[Offer]) -> tuple[str, ...]:
 
 def _uses(entities: Entities, plan: Plan) -> tuple[AttributeUse, ...]:
     known = [(need.entity, entities[need.position]) for need in plan.stored_needs]
-    return tuple([AttributeUse(entity, record.version, record.issued_at) for entity, record in known if record])
+    return tuple([record.used_as(entity) for entity, record in known if record])
 
 
 def _steppable(decision: Decision) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from pdp.core.condition import Node
 from pdp.core.condition.nodes import refs
-from pdp.core.decision import ALLOW, POSITION, Effect, Entity, Obligation
+from pdp.core.decision import ALLOW, POSITION, SESSION, SUBJECT, Effect, Entity, Obligation
 from pdp.core.reasons import Cause, Reason
 from pdp.core.record import View
 from pdp.core.routes import RouteTable
@@ -118,7 +118,22 @@ class Need(NamedTuple):
     position: int
 
 
-@dataclass(frozen=True, slots=True)
+class Horizon(NamedTuple):
+    """What of one entity can change a decision as time goes by.
+
+    Attributes:
+        position: the entity's in ``Entities``.
+        names: attributes whose age limit ends the decision.
+        points: (attribute, offset in seconds) of the moments at which a comparison with the present time changes.
+    """
+
+    position: int
+    names: tuple[str, ...]
+    points: tuple[tuple[str, float], ...]
+
+
+# Compared by identity, so that it can be the key of a memo at no cost.
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """What a decision for given roles, action and resource type must look at.
 
@@ -126,13 +141,13 @@ class Plan:
         rules: every rule that could match, by its role, action and resource columns alone.
         stored_needs: attributes those rules read, by entity.
         stated_needs: attributes of the context that those rules read.
-        turning_points: when a passing of time alone could change an outcome.
+        horizons: what of each stored entity ends a decision as time goes by.
     """
 
     rules: tuple[Rule, ...]
     stored_needs: tuple[Need, ...]
     stated_needs: tuple[str, ...]
-    turning_points: tuple[TurningPoint, ...]
+    horizons: tuple[Horizon, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +210,17 @@ class PolicySnapshot:
         # An entity of which only the id or the type is read must be known all the same.
         needs = tuple(Need(entity, stored[at], at) for entity, at in POSITION.items() if names[at])
         points = frozenset().union(*(turning_points(rule.condition) for rule in rules))
-        return Plan(rules, needs, stated, tuple(sorted(points)))
+        return Plan(rules, needs, stated, self._horizons(needs, points))
+
+    def _horizons(self, needs: tuple[Need, ...], points: frozenset[TurningPoint]) -> tuple[Horizon, ...]:
+        read = {need.position: need.names for need in needs}
+        # The roles chose the plan, and the bindings let the session be used at all.
+        always = {POSITION[SUBJECT]: ("roles",), POSITION[SESSION]: tuple(self.schema.bindings)}
+        return tuple(
+            Horizon(
+                position,
+                tuple(dict.fromkeys((*read.get(position, ()), *always.get(position, ())))),
+                tuple(sorted((point.name, point.offset) for point in points if point.position == position)),
+            )
+            for position in POSITION.values()
+        )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from pdp.core.decision import AttributeUse, Entity
 from pdp.core.reasons import Reason
 from pdp.core.request import EntityRef
 from pdp.core.schema import Attribute, Kind, Value
@@ -74,12 +75,24 @@ class Record:
     usable_until: Mapping[str, float]
     sound_from: float = field(init=False)
     sound_until: float = field(init=False)
+    # Memos of what many decisions ask of the same record; they go with it.
+    horizons: dict[object, float] = field(init=False, repr=False, compare=False)
+    uses: dict[Entity, AttributeUse] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out the sound span once, so that a decision compares two numbers and not every attribute."""
         object.__setattr__(self, "sound_from", max(self.usable_from.values(), default=-math.inf))
         last = -math.inf if self.problems else min(self.usable_until.values(), default=math.inf)
         object.__setattr__(self, "sound_until", last)
+        object.__setattr__(self, "horizons", {})
+        object.__setattr__(self, "uses", {})
+
+    def used_as(self, entity: Entity) -> AttributeUse:
+        """Say of which record a decision makes use, and of which party it is."""
+        use = self.uses.get(entity)
+        if use is None:
+            use = self.uses[entity] = AttributeUse(entity, self.version, self.issued_at)
+        return use
 
 
 def parse_record(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pdp.core.decision import ALLOW, Effect
 from pdp.core.entities import Entities
-from pdp.core.policy import Plan
+from pdp.core.policy import Horizon, Plan
+from pdp.core.record import Record
 from pdp.core.schema import Schema
 
 
@@ -15,28 +16,22 @@ def reliable_until(effect: Effect, entities: Entities, plan: Plan, schema: Schem
     moment at which a comparison with the present time changes.
     """
     until = now + (schema.allow_lifetime if effect is ALLOW else schema.deny_lifetime)
-    return _turning(entities, plan, now, _aging(entities, plan, schema, until))
-
-
-def _aging(entities: Entities, plan: Plan, schema: Schema, until: float) -> float:
-    subject, _, session, _ = entities
-    if subject is not None:
-        until = min(until, subject.usable_until.get("roles", until))
-    if session is not None and session.sound_until < until:
-        until = min([until, *[session.usable_until.get(name, until) for name in schema.bindings]])
-    for _, names, position in plan.stored_needs:
-        record = entities[position]
-        if record is not None and record.sound_until < until:
-            limits = record.usable_until
-            until = min([until, *[limits[name] for name in names if name in limits]])
+    for horizon in plan.horizons:
+        record = entities[horizon.position]
+        if record is None:
+            continue
+        # What is next to change of a record stays so until then.
+        next_change = record.horizons.get(plan)
+        if next_change is None or next_change <= now:
+            next_change = record.horizons[plan] = _next_change(record, horizon, now)
+        until = min(until, next_change)
     return until
 
 
-def _turning(entities: Entities, plan: Plan, now: float, until: float) -> float:
-    for position, name, offset in plan.turning_points:
-        record = entities[position]
-        held = record.view.__dict__.get(name) if record else None
-        # Conditions see whole seconds, so a comparison may change at the moment itself or up to one second past it.
-        if held is not None and now < held + offset + 1 and held + offset < until:
-            until = max(now, held + offset)
-    return until
+def _next_change(record: Record, horizon: Horizon, now: float) -> float:
+    limits = [record.usable_until[name] for name in horizon.names if name in record.usable_until]
+    held = record.view.__dict__
+    # Conditions see whole seconds, so a comparison may change at the moment itself or up to one second past it.
+    moments = [held[name] + offset for name, offset in horizon.points if name in held]
+    turns = [max(now, moment) for moment in moments if now < moment + 1]
+    return min([*limits, *turns], default=float("inf"))

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pdp.audit.decoding import Decoder
 from pdp.audit.errors import FormatError
@@ -13,8 +12,7 @@ from pdp.audit.sealing import KeyRing
 from pdp.audit.segment import COMPRESSED, SegmentFile, SegmentReader, list_segments, list_workers
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A record's frame: where it lies, and what is in it."""
 
     offset: int

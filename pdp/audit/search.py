@@ -118,7 +118,7 @@ def _search_worker(folder: Path, query: Query, ring: KeyRing | None) -> Iterator
             if is_current(segment):
                 yield from _search_indexed(segment, reader, header, query, ring)
             else:
-                yield from reversed(_scan(reader, header.decoder(ring), start, query, sealed=header.key is not None))
+                yield from _scan(reader, header.decoder(ring), start, query, sealed=header.key is not None)
 
 
 def _search_indexed(
@@ -130,7 +130,7 @@ def _search_indexed(
         if first >= end or last < earliest:
             return
         decoder: Decoder | None = None
-        for ordinal in reversed(_candidates(index, query)):
+        for ordinal in _candidates(index, query):
             low, high = index.span(ordinal)
             if low >= end or high < earliest:
                 continue
@@ -142,21 +142,19 @@ def _search_indexed(
                 yield record
 
 
-def _candidates(index: SegmentIndex, query: Query) -> list[int]:
-    """The ordinals that the index cannot rule out, ascending."""
+def _candidates(index: SegmentIndex, query: Query) -> Iterator[int]:
+    """The ordinals that the index cannot rule out, newest first."""
     found: set[int] | None = None
     for name, values in query.identifiers.items():
         bearing = {ordinal for value in values for ordinal in index.bearing(name, quote(value))}
         found = bearing if found is None else found & bearing
         if not found:
-            return []
+            return iter(())
     if not query.facets:
-        return sorted(found) if found is not None else list(range(index.count))
+        return iter(sorted(found, reverse=True)) if found is not None else iter(range(index.count - 1, -1, -1))
     tags = [tag for tag, facets in index.facets.items() if query.accepts_facets(facets)]
-    following = [index.following(tag) for tag in (INLINE, *tags)]
-    if found is not None:
-        return sorted(found.intersection(*[set().union(*following)]))
-    return list(heapq.merge(*following))
+    newest_first = heapq.merge(*[reversed(index.following(tag)) for tag in (INLINE, *tags)], reverse=True)
+    return newest_first if found is None else (ordinal for ordinal in newest_first if ordinal in found)
 
 
 def read_at(reader: SegmentReader, decoder: Decoder, index: SegmentIndex, ordinal: int) -> bytes:
@@ -175,19 +173,23 @@ def read_at(reader: SegmentReader, decoder: Decoder, index: SegmentIndex, ordina
         at += 1
 
 
-def _scan(reader: SegmentReader, decoder: Decoder, start: int, query: Query, *, sealed: bool) -> list[dict[str, Any]]:
-    """The matching records of a segment without an index, oldest first."""
-    data = reader.whole()
-    places = None if sealed or not query.identifiers else _places(data, query)
+def _scan(
+    reader: SegmentReader, decoder: Decoder, start: int, query: Query, *, sealed: bool
+) -> Iterator[dict[str, Any]]:
+    """The matching records of a segment without an index, newest first."""
+    places = None if sealed or not query.identifiers else _places(reader.whole(), query)
     if places is not None and not places:
-        return []
-    found = []
+        return
+    frames, wanted = [], {INLINE: True}
     for frame in walk(reader, decoder, start):
-        if places is None or _lies_in(frame, places):
-            record = parse(decoder.text(frame.tag, frame.seq, frame.payload))
-            if query.accepts(record):
-                found.append(record)
-    return found
+        if frame.tag not in wanted:
+            wanted[frame.tag] = query.accepts_facets(_facets_of(parse(decoder.template(frame.tag))))
+        if wanted[frame.tag] and (places is None or _lies_in(frame, places)):
+            frames.append(frame)
+    for frame in reversed(frames):
+        record = parse(decoder.text(frame.tag, frame.seq, frame.payload))
+        if query.accepts(record):
+            yield record
 
 
 def _places(data: "bytes | mmap.mmap", query: Query) -> list[int]:

@@ -9,6 +9,7 @@ arrays also hold the tree's nodes over each aligned run of 256 records, from whi
 An index is derived data, in this machine's byte order: it can be deleted and built again, and `verify` needs none.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -257,7 +258,8 @@ class SegmentIndex:
         for view in self._views.values():
             view.release()
         self._views = {}
-        self._map.close()
+        with contextlib.suppress(BufferError):  # a search that was left early still holds a part; it goes with that
+            self._map.close()
 
     def teach(self, decoder: Decoder) -> None:
         """Show a decoder every template of the segment."""
@@ -277,7 +279,7 @@ class SegmentIndex:
     def following(self, tag: int) -> Sequence[int]:
         """The ordinals of the records of a template, or of those stored whole (INLINE), ascending."""
         begin, count = self._places.get(tag, (0, 0))
-        return self._views["postings"][begin : begin + count].tolist()
+        return self._views["postings"][begin : begin + count]
 
     def span(self, ordinal: int) -> tuple[int, int]:
         """The earliest and latest time around a record, in microseconds since the epoch."""

@@ -60,6 +60,9 @@ def test_search_finds_what_a_full_reading_finds(tmp_path: Path, *, sealed: bool,
         found = list(search(tmp_path, query, keys.ring, limit=10_000))
         assert found == expected, name
     assert list(search(tmp_path, Query(), keys.ring, limit=7)) == everything[:7]
+    denied = [record for record in everything if record.get("outcome") == "deny"]
+    for limit in (1, 75, 130):
+        assert list(search(tmp_path, Query(facets={"outcome": "deny"}), keys.ring, limit=limit)) == denied[:limit]
 
 
 def test_search_by_time(tmp_path: Path, keys: AuditKeys) -> None:

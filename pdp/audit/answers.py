@@ -59,9 +59,13 @@ class AnswerLog:
             self._log = await asyncio.to_thread(lambda: DecisionLog(settings, load_keys(settings.keys)))
         except AuditError as error:
             raise AuditUnavailableError(f"the decision log cannot be opened: {error}") from error
+        torn = self._log.torn
+        self.note("start", **({"torn_tail": str(torn)} if torn else {}))
 
     async def close(self) -> None:
         """Sign and close the log."""
+        if self._log and self._log.health().healthy:
+            self.note("stop")
         log, self._log = self._log, None
         if log:
             await asyncio.to_thread(log.close)
@@ -80,6 +84,23 @@ class AnswerLog:
                 self._log.append_many(records)
             else:
                 await asyncio.gather(*map(self._log.append, records))
+        except AuditUnavailable as error:
+            raise AuditUnavailableError(error.reason) from None
+
+    def note(self, kind: str, **facts: object) -> None:
+        """Put on record what happened to the service itself: its start, stop, and each policy revision.
+
+        Args:
+            kind: ``start``, ``stop`` or ``reload``.
+            facts: what there is to say of it; names and digests, never attribute values.
+
+        Raises:
+            AuditUnavailableError: it is not on record.
+        """
+        if self._log is None:
+            raise AuditUnavailableError("the decision log is not open")
+        try:
+            self._log.append_now({"kind": kind, **facts})
         except AuditUnavailable as error:
             raise AuditUnavailableError(error.reason) from None
 

@@ -19,7 +19,8 @@ from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
 from pdp.bootstrap.probes import Probes
 from pdp.config import Config, validated
-from pdp.policy.folder import FolderSource
+from pdp.core.errors import AuditUnavailableError
+from pdp.policy.folder import FolderSource, PolicyStatus
 from pdp.server.health import Health
 from pdp.server.reflection import reflection_routes
 from pdp.server.rpc import Routes
@@ -30,6 +31,7 @@ from pdp.telemetry.setup import build as build_telemetry
 _CLOCKS: Final = Clocks(wall=time.time, elapsed=time.perf_counter, new_id=id_source())
 _PROBE_INTERVAL: Final = 0.1
 _SPAN_GRACE: Final = 3.0
+_NOTED_PROBLEMS: Final = 20
 
 
 async def build(settings: Mapping[str, Any]) -> DecisionApplication:
@@ -52,13 +54,16 @@ class DecisionApplication:
         self._output = logs.configure(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         self._telemetry = build_telemetry(config.telemetry)
         self._attributes = RedisAttributes(config.redis)
+        self._engine = factory_of(config.policy.engine)
         self._policies = FolderSource(
-            config.policy.folder, factory_of(config.policy.engine), interval=config.policy.watch or 1.0
+            config.policy.folder, self._engine, interval=config.policy.watch or 1.0, on_change=self._note_policy
         )
         self._watches = config.policy.watch > 0
         self._log = AnswerLog(config.audit)
         self._health = Health([SERVICE, ext_authz.SERVICE])
-        self._probes = Probes(self._policies, self._attributes, self._log, self._telemetry)
+        self._probes = Probes(self._policies, self._engine, self._attributes, self._log, self._telemetry)
+        observers = self._telemetry.observers
+        self.point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, observers)
         self._tasks: list[asyncio.Task[None]] = []
         self.routes = self._make_routes(config)
 
@@ -68,6 +73,7 @@ class DecisionApplication:
         await self._policies.reload()
         policy = self._policies.current()
         await self._log.open(policy.schema if policy else None)
+        self._note_policy(self._policies.status)
         if self._watches:
             self._tasks.append(asyncio.create_task(self._policies.watch()))
         self._tasks.append(asyncio.create_task(self._report_health()))
@@ -89,8 +95,7 @@ class DecisionApplication:
         self._output.close()
 
     def _make_routes(self, config: Config) -> Routes:
-        telemetry = self._telemetry
-        point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, telemetry.observers)
+        telemetry, point = self._telemetry, self.point
         decisions = DecisionService(point, telemetry.pseudonyms, config.api)
         envoy = ext_authz.ExtAuthz(point, self._policies, config.ext_authz)
         asked = {**decisions.methods(), **envoy.methods(), **reflection_routes([SERVICE, ext_authz.SERVICE])}
@@ -100,6 +105,12 @@ class DecisionApplication:
             rpc={**admitted(asked, callers), **self._health.routes()},
             http={**http, **self._probes.handlers()},
         )
+
+    def _note_policy(self, status: PolicyStatus) -> None:
+        """Put on record which revision is in force from now on, or why a change is not."""
+        problems = [str(problem) for problem in status.problems[:_NOTED_PROBLEMS]]
+        with contextlib.suppress(AuditUnavailableError):
+            self._log.note("reload", revision=status.revision, refused=problems)
 
     async def _report_health(self) -> None:
         while True:

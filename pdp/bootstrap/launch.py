@@ -43,7 +43,7 @@ async def run(config: Config, *, sample: bool) -> None:
     _require_privacy(config)
     banner = Banner(config)
     banner.policy(_look_at_policy(config))
-    banner.keys(created=_provide_keys(config.audit.keys))
+    banner.keys(created=provide_keys(config.audit.keys))
     async with _attribute_store(config, banner) as store:
         if sample:
             banner.sample(await load_sample(store, config.policy.folder))
@@ -76,7 +76,7 @@ def _look_at_policy(config: Config) -> tuple[int, str] | PolicyInvalidError:
     return len(snapshot.rules), snapshot.revision
 
 
-def _provide_keys(folder: Path) -> bool:
+def provide_keys(folder: Path) -> bool:
     """Make keys for the decision log where there are none, so that no record is ever unsigned."""
     if (folder / keys.SIGNING).exists():
         return False

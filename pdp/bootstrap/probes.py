@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pdp.attributes import RedisAttributes
 from pdp.audit.answers import AnswerLog
+from pdp.engine.matcher import ShadowEngine
+from pdp.policy import EngineFactory
 from pdp.policy.folder import FolderSource
 from pdp.server.rpc import HttpHandler, HttpRequest, HttpResponse
 from pdp.telemetry.setup import Telemetry
@@ -23,15 +25,22 @@ class _PolicyState:
     rules: int
     loads: int
     load_failures: int
+    engine_differences: int
 
 
 class Probes:
     """Tells how the parts are, in the words of each."""
 
     def __init__(
-        self, policies: FolderSource, attributes: RedisAttributes, log: AnswerLog, telemetry: Telemetry
+        self,
+        policies: FolderSource,
+        engine: EngineFactory,
+        attributes: RedisAttributes,
+        log: AnswerLog,
+        telemetry: Telemetry,
     ) -> None:
         self._policies = policies
+        self._engine = engine
         self._attributes = attributes
         self._log = log
         self._telemetry = telemetry
@@ -84,4 +93,5 @@ class Probes:
     def _policy_state(self) -> _PolicyState:
         status, policy = self._policies.status, self._policies.current()
         rules = len(policy.rules) if policy else 0
-        return _PolicyState(status.revision, status.since, rules, status.loads, status.failures)
+        differences = self._engine.differences if isinstance(self._engine, ShadowEngine) else 0
+        return _PolicyState(status.revision, status.since, rules, status.loads, status.failures, differences)

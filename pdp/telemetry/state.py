@@ -99,6 +99,10 @@ class PolicyState(Protocol):
     def load_failures(self) -> int:
         """Revisions refused."""
 
+    @property
+    def engine_differences(self) -> int:
+        """Requests on which the two engines of ``shadow`` differed."""
+
 
 class AuditState(Protocol):
     """The decision log's state."""
@@ -180,6 +184,12 @@ POLICY: Final = (
     Series("pdp_policy_rules", Kind.GAUGE, "rules", "Rules of the revision in force."),
     Series("pdp_policy_loads_total", Kind.COUNTER, "loads", "Policy revisions taken."),
     Series("pdp_policy_load_failures_total", Kind.COUNTER, "load_failures", "Policy revisions refused."),
+    Series(
+        "pdp_engine_differences_total",
+        Kind.COUNTER,
+        "engine_differences",
+        "Requests on which the compiled and the reference engine differed; counted where both run.",
+    ),
 )
 AUDIT: Final = (
     Series("pdp_audit_healthy", Kind.GAUGE, "healthy", "1 while decisions can be put on record."),

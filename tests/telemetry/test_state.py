@@ -20,6 +20,7 @@ class Policy:
     rules: int = 44
     loads: int = 3
     load_failures: int = 1
+    engine_differences: int = 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def test_policy_state_is_exposed() -> None:
     assert value(text, "pdp_policy_rules") == 44
     assert value(text, "pdp_policy_loads_total") == 3
     assert value(text, "pdp_policy_load_failures_total") == 1
+    assert value(text, "pdp_engine_differences_total") == 2
     assert value(text, "pdp_state_up", part="policy") == 1
 
 

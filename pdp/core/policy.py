@@ -13,6 +13,7 @@ from pdp.core.reasons import Cause, Reason
 from pdp.core.record import View
 from pdp.core.routes import RouteTable
 from pdp.core.schema import Schema
+from pdp.core.signals.rules import NO_SIGNALS, SignalRules
 from pdp.core.turning import TurningPoint, turning_points
 
 WILDCARD: Final = "*"
@@ -162,6 +163,7 @@ class PolicySnapshot:
         schema: attribute declarations.
         obligations: declared obligations by id.
         routes: HTTP routes of the ext_authz interface.
+        signals: whose security signals are believed, and what they change.
     """
 
     revision: str
@@ -171,6 +173,7 @@ class PolicySnapshot:
     schema: Schema
     obligations: Mapping[str, Obligation]
     routes: RouteTable
+    signals: SignalRules = NO_SIGNALS
     offers: tuple[Offer, ...] = field(init=False, repr=False, compare=False)
     # A memo of plans; its keys come from the schema's finite names, and it is emptied rather than left to grow.
     _plans: dict[tuple[tuple[str, ...], str, str], Plan] = field(default_factory=dict, repr=False, compare=False)

@@ -46,6 +46,8 @@ class Attribute:
         sensitivity: how its value may be shown.
         past: whether the time it holds is that of something that has happened, so that one ahead of the clock (by
             more than the clock skew) may not decide.
+        latch: whether its stored value can only rise (false to true, a number or a time upwards): a writer that
+            gives a lower one, or none, leaves it as it is.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Attribute:
     max_age: float | None = None
     sensitivity: Sensitivity = Sensitivity.OMIT
     past: bool = False
+    latch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from pdp.core.schema import Attribute, Kind, Sensitivity, Value
 from pdp.policy.fields import Fields
 from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence
 
-_KEYS: Final = ("values", "minimum", "maximum", "min_items", "required", "default", "max_age", "sensitivity", "past")
+_KEYS: Final = (
+    "values", "minimum", "maximum", "min_items", "required", "default", "max_age", "sensitivity", "past", "latch",
+)  # fmt: skip
 _VALUE: Final = re.compile(r"(?![rp][0-9]*\.)[A-Za-z0-9][A-Za-z0-9_:@/+=.-]{0,127}", re.ASCII)
 _VALUE_HELP: Final = "letters, digits and _:@/+=.-, starting with a letter or digit"
 _LONGEST_AGE: Final = 10 * 365 * 86400.0
@@ -26,6 +28,7 @@ _APPLIES: Final[Mapping[str, frozenset[Kind]]] = {
     "maximum": frozenset({Kind.INT, Kind.NUMBER}),
     "min_items": frozenset({Kind.LIST}),
     "past": frozenset({Kind.TIME}),
+    "latch": frozenset({Kind.BOOL, Kind.INT, Kind.NUMBER, Kind.TIME}),
 }
 
 
@@ -80,10 +83,10 @@ def _options(fields: Fields, kind: Kind, given: Mapping[str, Node]) -> dict[str,
             options[key] = fields.number(given[key], whole=kind is Kind.INT)
     if "min_items" in given:
         options["minimum"] = fields.whole(given["min_items"])
-    if "required" in given:
-        options["required"] = fields.boolean(given["required"]) is not False
-    if "past" in given:
-        options["past"] = fields.boolean(given["past"]) is True
+    for key, if_unreadable in (("required", True), ("past", False), ("latch", False)):
+        if key in given:
+            value = fields.boolean(given[key])
+            options[key] = if_unreadable if value is None else value
     if "max_age" in given:
         options["max_age"] = fields.duration(given["max_age"], _LONGEST_AGE)
         if options["max_age"] == 0:

@@ -19,12 +19,14 @@ MODEL: Final = "model.conf"
 SCHEMA: Final = "schema.yaml"
 OBLIGATIONS: Final = "obligations.yaml"
 ROUTES: Final = "routes.yaml"
+SIGNALS: Final = "signals.yaml"
 RULES: Final = "policy"
 FILE_LIMIT: Final = 8 * 1024 * 1024
 FOLDER_LIMIT: Final = 32 * 1024 * 1024
 _COUNT_LIMIT: Final = 1000
 _RULE_FILE: Final = re.compile(r"policy/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.csv", re.ASCII)
 _FIXED: Final = (MODEL, SCHEMA, OBLIGATIONS, ROUTES)
+_OPTIONAL: Final = (SIGNALS,)
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -33,7 +35,8 @@ def read_folder(folder: Path, problems: Problems) -> Mapping[str, bytes]:
     """Read every policy file.
 
     Args:
-        folder: holds model.conf, schema.yaml, obligations.yaml, routes.yaml and policy/*.csv.
+        folder: holds model.conf, schema.yaml, obligations.yaml, routes.yaml, policy/*.csv and, where signals are
+            received, signals.yaml.
         problems: where to say what cannot be read.
 
     Returns:
@@ -44,7 +47,8 @@ def read_folder(folder: Path, problems: Problems) -> Mapping[str, bytes]:
         return {}
     contents: dict[str, bytes] = {}
     room = FOLDER_LIMIT
-    for name in (*_FIXED, *_rule_files(folder, problems)):
+    present = (name for name in _OPTIONAL if os.path.lexists(folder / name))
+    for name in (*_FIXED, *present, *_rule_files(folder, problems)):
         content = read_file(folder, name, problems)
         room -= len(content or b"")
         if room < 0:
@@ -87,7 +91,7 @@ def signature(folder: Path) -> Signature:
     of its modification, which copying tools set back).
     """
     found = []
-    names = (*_FIXED, *_listed(folder))
+    names = (*_FIXED, *_OPTIONAL, *_listed(folder))
     for name in names:
         try:
             about = (folder / name).stat()

@@ -153,7 +153,8 @@ class _Reader:
             return text, None
         try:
             # Once as written, for the places of errors; once as it will be shown and evaluated.
-            written, node = parse(field.value), parse(text)
+            written = parse(field.value)
+            node = written if text == field.value else parse(text)
             if resource is not None:
                 check(written, self._names.schema, self._names.resource_types(resource))
         except ConditionError as error:

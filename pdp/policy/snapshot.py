@@ -9,6 +9,7 @@ from pdp.core.decision import Effect, Obligation
 from pdp.core.errors import PolicyProblem
 from pdp.core.policy import Hierarchy, Matcher, PolicySnapshot, Rule
 from pdp.core.schema import Schema
+from pdp.core.signals.rules import NO_SIGNALS, SignalRules
 from pdp.policy import files
 from pdp.policy.digest import revision_of
 from pdp.policy.links import check_links, check_use
@@ -18,6 +19,7 @@ from pdp.policy.problems import Problems
 from pdp.policy.routes import read_routes
 from pdp.policy.rules import Names, Table, build_rules, read_table
 from pdp.policy.schema import read_schema
+from pdp.policy.signals import read_signals
 from pdp.policy.source import Source, decode, require_end
 
 EngineFactory = Callable[[tuple[Rule, ...], Sequence[tuple[str, str, str]], str], Matcher]
@@ -56,6 +58,7 @@ def assemble(contents: Mapping[str, bytes], engine_factory: EngineFactory, probl
     schema = read_schema(source, problems) if (source := sources.get(files.SCHEMA)) else None
     obligations = read_obligations(source, problems) if (source := sources.get(files.OBLIGATIONS)) else None
     routes = read_routes(source, schema, problems) if (source := sources.get(files.ROUTES)) else None
+    signals = _signals(sources.get(files.SIGNALS), schema, problems)
     table = read_table((source for name, source in sorted(sources.items()) if name.startswith(files.RULES)), problems)
     if schema is None or obligations is None:
         problems.raise_if_any()
@@ -66,7 +69,7 @@ def assemble(contents: Mapping[str, bytes], engine_factory: EngineFactory, probl
         raise AssertionError("without a problem there is everything")
     links = tuple(dict.fromkeys(link.names for link in table.links))
     matcher = engine_factory(rules, links, MODEL)
-    return PolicySnapshot(revision_of(contents), rules, matcher, hierarchy, schema, obligations, routes)
+    return PolicySnapshot(revision_of(contents), rules, matcher, hierarchy, schema, obligations, routes, signals)
 
 
 def load_schema(path: Path) -> Schema:
@@ -83,6 +86,11 @@ def load_schema(path: Path) -> Schema:
     if schema is None:
         raise AssertionError("without a problem there is a schema")
     return schema
+
+
+def _signals(source: Source | None, schema: Schema | None, problems: Problems) -> SignalRules:
+    """Read signals.yaml, which a policy need not have; without a schema nothing in it could be checked."""
+    return read_signals(source, schema, problems) if source and schema else NO_SIGNALS
 
 
 def _decode(contents: Mapping[str, bytes], problems: Problems) -> dict[str, Source]:

@@ -50,5 +50,9 @@ def check(expected: Mapping[str, Any], decision: Decision, now: float) -> tuple[
     wrong = [Mismatch(name, value, known[name]) for name, value in expected.items() if known[name] != value]
     if not decision.allowed and "reasons" not in expected:
         odd = [str(cause) for cause in decision.causes if cause.code not in _BY_RULES]
-        wrong += [Mismatch("reasons", "a deny that rules made; state the reasons if this one is meant", odd)] if odd else []
+        wrong += (
+            [Mismatch("reasons", "a deny that rules made; state the reasons if this one is meant", odd)]
+            if odd
+            else []
+        )
     return tuple(wrong)

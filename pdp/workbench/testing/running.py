@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from pdp.core.decide import decide
+from pdp.core.decide import decide, judge
 from pdp.core.decision import Decision
 from pdp.core.explain import Explanation, explain
 from pdp.core.policy import PolicySnapshot
 from pdp.workbench.testing.cases import Case, Suite
 from pdp.workbench.testing.checking import Mismatch, check
 from pdp.workbench.testing.world import World
+
+_STEPPED: Final = frozenset({"reasons", "step_up"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def run(suites: Iterable[Suite], policy: PolicySnapshot) -> Iterator[Result]:
 
 
 def run_case(case: Case, world: World, policy: PolicySnapshot) -> Result:
-    """Ask one question."""
-    decision = decide(case.request, world.entities(case.request, case.changes), policy, world.now)
+    """Ask one question. A step-up is looked for only where something is stated that it could change."""
+    answer = judge if _STEPPED.isdisjoint(case.expected) else decide
+    decision = answer(case.request, world.entities(case.request, case.changes), policy, world.now)
     return Result(case, world, decision, check(case.expected, decision, world.now))

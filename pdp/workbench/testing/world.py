@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pdp.attributes.errors import AttributesInvalidError
 from pdp.attributes.file import read_file
 from pdp.attributes.values import encode_all, parse_relative_time
 from pdp.core.decision import Entity
@@ -57,21 +58,46 @@ class World:
         return self._records[key]
 
     def _changed(self, entity: Entity, ref: EntityRef, changes: Mapping[str, str | None]) -> Record | None:
-        fields = {VERSION_FIELD: "1", ISSUED_FIELD: str(int(self.now)), **self.stored.get((entity, ref), {}), **changes}
+        fields = {
+            VERSION_FIELD: "1",
+            ISSUED_FIELD: str(int(self.now)),
+            **self.stored.get((entity, ref), {}),
+            **changes,
+        }
         present = {name: text for name, text in fields.items() if text is not None}
         return parse_record(ref, self.schema.attributes_of(entity, ref.type), present, self.schema.clock_skew)
+
+
+class RecordFiles:
+    """Files of attributes inside a policy folder, each read once for each moment that relative times count from."""
+
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._read: dict[tuple[str, float], Stored] = {}
+
+    def read(self, name: str, now: float) -> Stored:
+        """Give a file's records.
+
+        Raises:
+            AttributesInvalidError: the file has a fault, or leads out of the folder.
+        """
+        if (name, now) not in self._read:
+            path = self._folder / name
+            if not path.resolve().is_relative_to(self._folder.resolve()):
+                raise AttributesInvalidError(f"{name}: leads out of the policy folder")
+            self._read[name, now] = read_records(path, self._schema, now)
+        return self._read[name, now]
 
 
 def read_records(path: Path, schema: Schema, now: float) -> Stored:
     """Read a file of attributes as the service does, and give what it would store.
 
     Raises:
-        AttributesInvalidError: the file has a fault, or says two things of one entity.
+        AttributesInvalidError: the file has a fault.
     """
-    stored: dict[Owner, Mapping[str, str]] = {}
-    for it in read_file(path, schema, now):
-        stored[it.entity, it.ref] = encode_all(schema, it.entity, it.ref, it.given, now)
-    return stored
+    found = read_file(path, schema, now)
+    return {(it.entity, it.ref): encode_all(schema, it.entity, it.ref, it.given, now) for it in found}
 
 
 def stored_text(attribute: Attribute | None, given: str | Sequence[str], now: float) -> str:

@@ -245,7 +245,7 @@ async def test_a_caller_too_far_ahead_of_its_answers_is_stopped(channel: grpc.ai
     await stream.write(b"-2")
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
         async with asyncio.timeout(3):
-            for _ in range(200):
+            for _ in range(1000):
                 await stream.write(bytes(100_000))
             pytest.fail("all was taken, none was read")
     stream.cancel()

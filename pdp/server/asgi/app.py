@@ -43,26 +43,38 @@ class AsgiApp:
     """
 
     def __init__(self, routes: Routes, limits: Limits, *, trust_xfcc: bool = False) -> None:
+        self.calls = Calls()
+        self.serve(routes, limits, trust_xfcc=trust_xfcc)
+
+    def serve(self, routes: Routes, limits: Limits, *, trust_xfcc: bool) -> None:
+        """Serve these routes from here on."""
         self._rpc = {path.encode(): (path, method) for path, method in routes.rpc.items()}
         self._http = routes.http
         self._limits = limits
         self._trust_xfcc = trust_xfcc
-        self.calls = Calls()
+
+    async def lifespan(self, receive: Receive, send: Send) -> None:
+        """The lifespan protocol: none here."""
+        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request, or live through the lifespan."""
+        if scope["type"] == "lifespan":
+            await self.lifespan(receive, send)
+            return
         metadata = Metadata(scope["headers"])
         xfcc = metadata.raw.get(b"x-forwarded-client-cert", b"") if self._trust_xfcc else b""
         peer = _peer(scope["client"], scope["scheme"], xfcc)
         active = self.calls.enter(receive, send)
         try:
+            overloaded = len(self.calls) > self._limits.concurrent_calls
             if not _is_grpc(metadata.raw.get(b"content-type", b"")):
-                await serve_http(self._http, scope, metadata, peer, self._limits, active, send)
+                await serve_http(self._http, scope, metadata, peer, self._limits, active, send, overloaded=overloaded)
                 return
             path, method = self._rpc.get(scope["raw_path"], _UNKNOWN)
             if method is None:
                 await refuse(send, _UNKNOWN_METHOD)
-            elif len(self.calls) > self._limits.concurrent_calls:
+            elif overloaded:
                 await refuse(send, guard.SHED)
             elif isinstance(method, Unary):
                 await serve_unary(method, path, metadata, peer, self._limits, active, send)

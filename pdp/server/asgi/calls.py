@@ -45,24 +45,21 @@ class Active:
         refuse: how to answer with a status.
     """
 
-    __slots__ = (
-        *("deadline", "gone", "late", "next_probe", "probe", "reading", "receive", "refuse", "send", "since"),
-        *("task", "verdict"),
-    )
+    # Defaults of the class: most calls end without setting them, and one is made for every call.
+    deadline = math.inf
+    next_probe = math.inf
+    probe: asyncio.Future[Event] | None = None
+    reading = True
+    late = guard.DEADLINE_EXCEEDED
+    verdict: RpcError | None = None
+    gone = False
+    refuse: Callable[[Send, RpcError], Coroutine[None, None, None]] = staticmethod(refuse)
 
     def __init__(self, task: asyncio.Task[None], receive: Receive, send: Send, since: float) -> None:
         self.task = task
         self.receive = receive
         self.send = send
         self.since = since
-        self.deadline = math.inf
-        self.next_probe = math.inf
-        self.probe: asyncio.Future[Event] | None = None
-        self.reading = True
-        self.late = guard.DEADLINE_EXCEEDED
-        self.verdict: RpcError | None = None
-        self.gone = False
-        self.refuse: Callable[[Send, RpcError], Coroutine[None, None, None]] = refuse
 
     @property
     def over(self) -> bool:

@@ -49,12 +49,17 @@ async def serve_http(
     limits: Limits,
     active: Active,
     send: Send,
+    *,
+    overloaded: bool,
 ) -> None:
-    """Read the body, call the handler of (method, path), answer."""
+    """Read the body, call the handler of (method, path), answer.
+
+    ``overloaded`` sheds all but GET: probes and metrics are answered when they matter most.
+    """
     active.refuse = _refuse
     active.deadline = active.since + limits.default_deadline
     try:
-        response = await _respond(handlers, scope, metadata, peer, limits, active)
+        response = await _respond(handlers, scope, metadata, peer, limits, active, overloaded=overloaded)
     except Answered:
         return
     except asyncio.CancelledError:
@@ -77,6 +82,8 @@ async def _respond(
     peer: Peer,
     limits: Limits,
     active: Active,
+    *,
+    overloaded: bool,
 ) -> HttpResponse:
     method, path = scope["method"], scope["raw_path"].decode("latin-1")
     handler = handlers.get((method, path))
@@ -84,6 +91,8 @@ async def _respond(
         return _no_handler(handlers, path)
     if sum(len(name) + len(value) for name, value in scope["headers"]) > limits.header_bytes:
         return error_response(RpcError(Code.RESOURCE_EXHAUSTED, "headers too large"), 431)
+    if method != "GET" and overloaded:
+        return error_response(guard.SHED)
     body = await _read_body(limits, active)
     active.body_read()
     query = scope["query_string"].decode("latin-1")

@@ -21,30 +21,26 @@ from pdp.server.control import WorkerEnd
 from pdp.server.envoy import config
 from pdp.server.envoy.admin import Admin
 from pdp.server.envoy.process import DIRECTORY_VARIABLE, DRAIN_SECONDS
+from pdp.server.rpc import Limits, Routes
 
 if TYPE_CHECKING:
     from pdp.server.application import Application, ServerSettings
-    from pdp.server.asgi.events import Receive, Scope, Send
+    from pdp.server.asgi.calls import Calls
+    from pdp.server.asgi.events import Receive, Send
 
 _CERTIFICATE_CHECK = 1.0
 """Seconds between looks at the certificate files."""
 
 
-class Worker:
-    """One application served inside Envoy."""
+class Worker(AsgiApp):
+    """One application served inside Envoy: an ASGI application that learns its routes when it starts."""
 
     def __init__(self) -> None:
-        self._asgi: AsgiApp | None = None
+        super().__init__(Routes(rpc={}, http={}), Limits())
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or live through the lifespan."""
-        if self._asgi is not None:
-            await self._asgi(scope, receive, send)
-        else:
-            await self._live(receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def lifespan(self, receive: Receive, send: Send) -> None:
+        """Build, start and at the end stop the application."""
         await receive()
         control = WorkerEnd()
         settings = control.settings()
@@ -54,7 +50,7 @@ class Worker:
         except BaseException:
             await application.stop()
             raise
-        self._serve(application, settings, control)
+        self._run(application, settings, control)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in self._tasks:
@@ -62,20 +58,20 @@ class Worker:
         await application.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _serve(self, application: Application, settings: ServerSettings, control: WorkerEnd) -> None:
+    def _run(self, application: Application, settings: ServerSettings, control: WorkerEnd) -> None:
         mutual = settings.tls is not None and settings.tls.client_ca is not None
-        asgi = self._asgi = AsgiApp(application.routes, settings.limits, trust_xfcc=mutual)
+        self.serve(application.routes, settings.limits, trust_xfcc=mutual)
         directory = Path(os.environ[DIRECTORY_VARIABLE])
         admin = Admin(config.admin_socket(directory))
         loop = asyncio.get_running_loop()
-        self._tasks.append(loop.create_task(_run(application, asgi, settings, control, admin)))
+        self._tasks.append(loop.create_task(_run(application, self.calls, settings, control, admin)))
         if settings.tls is not None:
             certificates = Certificates(settings.tls)
             self._tasks.append(loop.create_task(_watch(certificates, config.watched(directory))))
 
 
 async def _run(
-    application: Application, asgi: AsgiApp, settings: ServerSettings, control: WorkerEnd, admin: Admin
+    application: Application, calls: Calls, settings: ServerSettings, control: WorkerEnd, admin: Admin
 ) -> None:
     """Report ready once Envoy listens; drain and end Envoy when asked to, or when the supervisor is gone."""
     stop = asyncio.create_task(control.asked_to_stop())
@@ -89,7 +85,7 @@ async def _run(
     with contextlib.suppress(OSError):
         await admin.drain_listeners()
     await asyncio.sleep(DRAIN_SECONDS)
-    await asgi.calls.finish(settings.limits.drain)
+    await calls.finish(settings.limits.drain)
     await admin.until_idle(settings.limits.drain)
     os.kill(os.getpid(), signal.SIGTERM)
 

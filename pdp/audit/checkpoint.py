@@ -1,12 +1,12 @@
 """C2SP checkpoints: what a signature of the log says, for one tree and for all trees of a log directory."""
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pdp.audit.errors import NoteError
 from pdp.audit.merkle import HASH_BYTES, leaf_hash, root_of
-from pdp.audit.note import Signer, Verifier, open_note
+from pdp.audit.note import Signer, Verifier, decode_base64, open_note
 
 INDEX_SUFFIX = "/index"
 
@@ -62,10 +62,7 @@ class Checkpoint:
 
 
 def _root(text: str) -> bytes:
-    try:
-        root = b64decode(text, validate=True)
-    except ValueError:
-        raise NoteError("the root of a checkpoint is not base64") from None
+    root = decode_base64(text, "the root of a checkpoint")
     if len(root) != HASH_BYTES:
         raise NoteError("the root of a checkpoint is 32 bytes")
     return root

@@ -29,11 +29,19 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _decode(text: str, what: str) -> bytes:
+def decode_base64(text: str, what: str) -> bytes:
+    """Strict base64: one text for each value, as the signed note specification demands.
+
+    Raises:
+        NoteError: it is anything else.
+    """
     try:
-        return b64decode(text, validate=True)
+        value = b64decode(text, validate=True)
     except ValueError:
         raise NoteError(f"{what} is not base64") from None
+    if b64encode(value).decode() != text:
+        raise NoteError(f"{what} is not canonical base64")
+    return value
 
 
 def _key_id(name: str, public: bytes) -> bytes:
@@ -44,7 +52,7 @@ def _parse_key(text: str, what: str) -> tuple[str, str, bytes]:
     parts = text.strip().split("+", 2)
     if len(parts) != 3:  # noqa: PLR2004  name, id, key
         raise NoteError(f"a {what} key has the form name+id+key")
-    key = _decode(parts[2], f"the {what} key")
+    key = decode_base64(parts[2], f"the {what} key")
     if len(key) != _KEY_BYTES or key[:1] != _ED25519:
         raise NoteError(f"the {what} key is not an Ed25519 key")
     return _check_name(parts[0]), parts[1], key[1:]
@@ -178,7 +186,7 @@ def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
     name, _, encoded = line.removeprefix(_MARK).partition(" ")
     if not line.startswith(_MARK):
         raise NoteError("a signature line starts with an em dash and a space")
-    signature = _decode(encoded, "a signature")
+    signature = decode_base64(encoded, "a signature")
     if len(signature) < 5:  # noqa: PLR2004  key id and at least one byte: other key types sign differently
         raise NoteError("a signature is too short")
     return _check_name(name), signature[:4], signature[4:]

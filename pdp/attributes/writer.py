@@ -1,6 +1,6 @@
 """Writes attribute records: checked against the schema first, then atomic, and always with a higher version.
 
-A version is the store's time in milliseconds, or one more than the version before it where that is higher. So it
+A version is the store's time in microseconds, or one more than the version before it where that is higher. So it
 rises with every write, and goes on rising where a record was lost (flushed, expired, or not yet replicated when the
 primary failed) and is made anew: a reader that remembers the lost one takes the new one for what it is.
 
@@ -23,6 +23,7 @@ from pdp.attributes.fetch import Reader, want
 from pdp.attributes.fields import Stored
 from pdp.attributes.keys import address_of, key_of
 from pdp.attributes.locate import settled_locator
+from pdp.attributes.scripts import WRITE
 from pdp.attributes.settings import RedisSettings
 from pdp.attributes.values import Given, declared_for, encode_all
 from pdp.core.decision import Entity
@@ -33,29 +34,6 @@ from pdp.core.schema import Schema
 # Long enough for any replica to have caught up or been replaced.
 TOMBSTONE_LIFETIME: Final = 30 * 86400
 _UNKNOWN: Final = 0
-_SCRIPT: Final = """
-local key, mode, issued, lifetime = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local before = tonumber(redis.call('HGET', key, '_version') or 0) or 0
-local known = redis.call('EXISTS', key) == 1 and redis.call('HEXISTS', key, '_deleted') == 0
-if not known and (mode == 'patch' or mode == 'delete') then return 0 end
-local clock = redis.call('TIME')
-local version = math.max(before + 1, clock[1] * 1000 + math.floor(clock[2] / 1000))
-local fields = {'_version', string.format('%.0f', version)}
-local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
-local whole = mode == 'put' or mode == 'delete' or not known
-if whole then
-  redis.call('DEL', key)
-  add('_issued_at', issued)
-end
-if mode == 'delete' then add('_deleted', '1') end
-for i = 4, #ARGV, 2 do
-  add(ARGV[i], ARGV[i + 1])
-  if not whole then add(ARGV[i] .. '@issued_at', issued) end
-end
-redis.call('HSET', key, unpack(fields))
-if mode == 'delete' then redis.call('EXPIRE', key, lifetime) end
-return fields[2]
-"""
 
 
 class AttributeWriter:
@@ -67,15 +45,25 @@ class AttributeWriter:
         self._schema = schema
 
     async def put(
-        self, entity: Entity, ref: EntityRef, given: Mapping[str, Given], issued_at: float | None = None
+        self,
+        entity: Entity,
+        ref: EntityRef,
+        given: Mapping[str, Given],
+        issued_at: float | None = None,
+        *,
+        by: str = "",
     ) -> int:
         """Make these the entity's attributes, and drop any others. Revives a deleted entity.
+
+        What signals said, and latches that have risen, outlast it: see ``pdp.attributes.scripts``.
 
         Args:
             entity: whose attributes.
             ref: the same.
             given: values by attribute name; see ``values.encode``.
             issued_at: when they were established, in seconds since the epoch; now if not given.
+            by: the feed that says so. What a feed says counts only if nothing newer is stored. Empty for a person,
+                whose word is taken as it comes.
 
         Returns:
             The record's new version.
@@ -84,7 +72,7 @@ class AttributeWriter:
             AttributesInvalidError: the schema does not allow it; nothing is written.
             AttributesUnavailableError: the store did not take it.
         """
-        return await self._write("put", entity, ref, given, issued_at)
+        return await self._write("put", entity, ref, given, issued_at, by)
 
     async def patch(
         self,
@@ -94,6 +82,7 @@ class AttributeWriter:
         issued_at: float | None = None,
         *,
         create: bool = False,
+        by: str = "",
     ) -> int:
         """Change some attributes, which get a time of issue of their own; the others keep theirs.
 
@@ -104,6 +93,7 @@ class AttributeWriter:
             issued_at: as for ``put``.
             create: whether an entity that is not on record is made. Otherwise a late signal could revive what was
                 deleted.
+            by: as for ``put``.
 
         Returns:
             The record's new version.
@@ -113,10 +103,16 @@ class AttributeWriter:
             AttributesUnavailableError: as for ``put``.
             EntityUnknownError: the entity is not on record; nothing is written.
         """
-        return await self._write("create" if create else "patch", entity, ref, given, issued_at)
+        return await self._write("create" if create else "patch", entity, ref, given, issued_at, by)
 
-    async def delete(self, entity: Entity, ref: EntityRef) -> int:
+    async def delete(self, entity: Entity, ref: EntityRef, issued_at: float | None = None, *, by: str = "") -> int:
         """Make the entity unknown. Every request that involves it is a deny from here on.
+
+        Args:
+            entity: as for ``put``.
+            ref: as for ``put``.
+            issued_at: since when, in seconds since the epoch; now if not given.
+            by: as for ``put``.
 
         Returns:
             The tombstone's version.
@@ -126,7 +122,7 @@ class AttributeWriter:
             AttributesUnavailableError: as for ``put``.
             EntityUnknownError: the entity is not on record.
         """
-        return await self._write("delete", entity, ref, {}, None)
+        return await self._write("delete", entity, ref, {}, issued_at, by)
 
     async def read(self, entity: Entity, ref: EntityRef) -> Stored:
         """Read an entity's record as a decision would, past any cache.
@@ -142,20 +138,28 @@ class AttributeWriter:
             raise AttributesUnavailableError(f"the attribute store: {describe(error)}") from None
 
     async def _write(
-        self, mode: str, entity: Entity, ref: EntityRef, given: Mapping[str, Given], issued_at: float | None
+        self,
+        mode: str,
+        entity: Entity,
+        ref: EntityRef,
+        given: Mapping[str, Given],
+        issued_at: float | None,
+        by: str,
     ) -> int:
         now = time.time()
         texts = encode_all(self._schema, entity, ref, given, now)
         issued = f"{now if issued_at is None else issued_at:.3f}"
+        latches = [it.name for it in self._schema.attributes_of(entity, ref.type).values() if it.latch]
         pairs = [part for pair in texts.items() for part in pair]
-        version = int(await self._evaluate(key_of(entity, ref), mode, issued, str(TOMBSTONE_LIFETIME), *pairs))
+        frame = (mode, issued, str(TOMBSTONE_LIFETIME), by and f"writer:{by}", str(len(latches)), *latches)
+        version = int(await self._evaluate(key_of(entity, ref), *frame, *pairs))
         if version == _UNKNOWN:
             raise EntityUnknownError(f"{address_of(entity, ref)} is not on record")
         return version
 
     async def _evaluate(self, key: str, *arguments: str) -> Any:
         try:
-            return await self._client.eval(_SCRIPT, 1, key, *arguments)
+            return await self._client.eval(WRITE, 1, key, *arguments)
         except (RedisError, OSError) as error:
             raise AttributesUnavailableError(f"the attribute store refused a write: {describe(error)}") from None
 

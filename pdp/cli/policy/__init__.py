@@ -11,7 +11,11 @@ from typing import Final
 import typer
 
 # Command to module; the module's function has the module's name.
-_COMMANDS: Final = {"show": "show"}
+_COMMANDS: Final = {
+    "show": "show",
+    "lint": "lint",
+    "fmt": "fmt",
+}
 
 app = typer.Typer(no_args_is_help=True)
 

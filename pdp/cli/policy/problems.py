@@ -33,7 +33,7 @@ def show_problems(console: Console, folder: Path, found: list[tuple[PolicyProble
         where = f"{folder / problem.file}" + "".join(f":{it}" for it in (problem.line, problem.column) if it)
         console.print(f"[bold]{escape(where)}[/]: [red]{escape(problem.problem)}[/]", soft_wrap=True, highlight=False)
         if line:
-            _underline(console, problem, line)
+            underline(console, problem.line, problem.column, _word_at(line, problem.column), line)
         if problem.help:
             console.print(f"    [cyan]help:[/] {escape(problem.help)}", soft_wrap=True, highlight=False)
         console.print()
@@ -53,16 +53,27 @@ def problem_data(problem: PolicyProblem, line: str) -> dict[str, Any]:
     }
 
 
-def _underline(console: Console, problem: PolicyProblem, line: str) -> None:
-    """Print a line, cut to the width of the screen around the place of a problem, and point at it."""
-    column = max(problem.column, 1)
-    room = console.width - 12
-    start = max(0, column - room // 2) if len(line) > room else 0
+def underline(console: Console, number: int, column: int, length: int, line: str) -> None:
+    """Print a line, cut to the width of the screen around a place in it, and point at that.
+
+    Args:
+        console: where to.
+        number: the line's number, 1-based.
+        column: where to point, 1-based, in characters.
+        length: how many characters to point at.
+        line: the line's text.
+    """
+    column = max(column, 1)
+    start = max(0, column - console.width + 24)
     before = line[start : column - 1].expandtabs(_TAB)
-    shown = line[start:].expandtabs(_TAB)[:room]
-    margin = f"{problem.line:>6} | "
+    shown = line[start:].expandtabs(_TAB)[: console.width - 12]
+    margin = f"{number:>6} | "
     console.print(f"[dim]{margin}[/]{escape(shown)}", soft_wrap=True, highlight=False)
-    word = _WORD.match(line, column - 1)
-    mark = "^" * min(len(word[0]) if word else 1, max(1, len(shown) - len(before)))
+    mark = "^" * min(length, max(1, len(shown) - len(before)))
     indent = " " * (len(margin) - 2)
     console.print(f"{indent}[dim]|[/] {' ' * len(before)}[bold red]{mark}[/]", soft_wrap=True, highlight=False)
+
+
+def _word_at(line: str, column: int) -> int:
+    word = _WORD.match(line, max(column, 1) - 1)
+    return len(word[0]) if word else 1

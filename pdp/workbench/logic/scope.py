@@ -6,7 +6,6 @@ Roles are a list variable like any other, so a result holds for all sets of role
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from pdp.core.condition import Node
@@ -90,13 +89,29 @@ class TypeScope:
         return found
 
 
-@dataclass(frozen=True)
 class Scope:
-    """The rules that can apply to an action on a resource type."""
+    """The rules that can apply to an action on a resource type.
 
-    types: TypeScope
-    action: str
-    rules: tuple[Rule, ...]
+    Attributes:
+        types: the abstraction.
+        action: the action.
+        rules: the rules, permits and denies.
+    """
+
+    def __init__(self, types: TypeScope, action: str, rules: tuple[Rule, ...], role: str = "") -> None:
+        """Take note of rules.
+
+        Args:
+            types: the abstraction.
+            action: the action.
+            rules: the rules.
+            role: the one role the subject holds; empty for any roles.
+        """
+        self.types = types
+        self.action = action
+        self.rules = rules
+        self._role = role
+        self._by_role: dict[str, Scope] = {}
 
     @cached_property
     def permits(self) -> tuple[Rule, ...]:
@@ -108,11 +123,25 @@ class Scope:
         """Give the rules that deny."""
         return tuple(rule for rule in self.rules if rule.effect is Effect.DENY)
 
+    def of_role(self, role: str) -> Scope:
+        """Give the same for subjects that hold exactly one role."""
+        found = self._by_role.get(role)
+        if found is None:
+            held = self.types.policy.hierarchy.roles.get(role, frozenset()) | {WILDCARD}
+            rules = tuple(rule for rule in self.rules if rule.role in held)
+            found = self._by_role[role] = Scope(self.types, self.action, rules, role)
+        return found
+
     @cached_property
     def undenied(self) -> tuple[State, Sequence[Formula]] | None:
         """Give the state in which no rule denies, and what is undecided in it; None where some rule always denies."""
         state = self.types.space.initial.copy()
-        undecided = self.types.searcher.narrow(state, [self.types.applies(rule).negated() for rule in self.denies])
+        applies = self.types.applies
+        if self._role:
+            held = self.types.space.variable(ROLES)
+            state[held.slot] = state[held.may] = held.bit(self._role)
+            applies = self._condition_of
+        undecided = self.types.searcher.narrow(state, [applies(rule).negated() for rule in self.denies])
         return None if undecided is None else (state, undecided)
 
     def find_undenied(self, *formulas: Formula) -> State | None:
@@ -125,3 +154,6 @@ class Scope:
             return None
         state, undecided = self.undenied
         return self.types.searcher.find(state, [*formulas, *undecided])
+
+    def _condition_of(self, rule: Rule) -> Formula:
+        return self.types.condition(rule.condition)

@@ -6,14 +6,18 @@ passed. Adapters are called from one event loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from pdp.core.decision import Decision, Entity
 from pdp.core.entities import Entities
 from pdp.core.policy import PolicySnapshot
+from pdp.core.record import Record
 from pdp.core.request import EntityRef, Request
 from pdp.core.schema import Schema
+from pdp.core.signals.events import Event
+from pdp.core.signals.plan import Plan
 from pdp.core.trace import TraceParent
 
 Refs = Sequence[tuple[Entity, EntityRef]]
@@ -106,3 +110,92 @@ class Observer(Protocol):
 
     def answered(self, answer: Answer) -> None:
         """Take note of an answer. Must not wait, must not raise."""
+
+
+class Outcome(enum.StrEnum):
+    """What became of a signal that was accepted."""
+
+    APPLIED = "applied"
+    """A record was changed."""
+    KEPT = "kept"
+    """There is no record; it is kept for one that may come."""
+    OUTDATED = "outdated"
+    """Something newer is on record, or a latch stands as high."""
+    MISMATCH = "mismatch"
+    """The session named is not of the subject or device named, so the subject is nobody here."""
+    NOTED = "noted"
+    """Nothing was to be changed."""
+    DUPLICATE = "duplicate"
+    """Its token was seen before."""
+
+
+class SignalStore(Protocol):
+    """Where signals change attributes."""
+
+    async def apply(self, event: Event, plan: Plan, token_age: float) -> Outcome:
+        """Carry out what an event changes and remember its token, in one atomic step.
+
+        Args:
+            event: the event; its issuer and id name the token, which has an effect once.
+            plan: what it changes. An older value never overrides a newer one, and nothing lowers a latch.
+            token_age: seconds for which the token is to be remembered.
+
+        Raises:
+            AttributesUnavailableError: the store did not take it, or not answer; it may be applied again.
+        """
+
+
+FeedValue = bool | int | float | str | Sequence[str]
+
+
+class AttributeChange(NamedTuple):
+    """A record as it is now.
+
+    Attributes:
+        entity: whose; None where changes may have been missed, and the record of every entity asked for follows.
+        ref: the same.
+        record: None where the entity is not on record.
+    """
+
+    entity: Entity | None
+    ref: EntityRef | None
+    record: Record | None
+
+
+class AttributeStore(Protocol):
+    """Where feeds write attributes. ``given`` are values by attribute name; ``by`` is the feed's proved identity.
+
+    What a feed says counts only where nothing newer is stored. Every method raises ``InvalidRequestError`` where the
+    schema does not allow what is given, and ``AttributesUnavailableError`` where the store does not answer.
+    """
+
+    async def put(
+        self,
+        schema: Schema,
+        entity: Entity,
+        ref: EntityRef,
+        given: Mapping[str, FeedValue],
+        issued_at: float,
+        by: str,
+    ) -> int:
+        """Make these the entity's attributes; give the record's version."""
+
+    async def patch(
+        self,
+        schema: Schema,
+        entity: Entity,
+        ref: EntityRef,
+        given: Mapping[str, FeedValue],
+        issued_at: float,
+        by: str,
+    ) -> int:
+        """Change some attributes; give the record's version, 0 where the entity is not on record."""
+
+    async def delete(self, schema: Schema, entity: Entity, ref: EntityRef, issued_at: float, by: str) -> int:
+        """Make the entity unknown; give the version of what marks that, 0 where it was not on record."""
+
+    async def read(self, schema: Schema, entity: Entity, ref: EntityRef) -> Record | None:
+        """Give the record as the store holds it; None where the entity is not on record."""
+
+    def watch(self, schema: Schema, targets: tuple[tuple[Entity, EntityRef], ...]) -> AsyncIterator[AttributeChange]:
+        """Give each target's record, and again whenever it changes, for as long as it is iterated."""

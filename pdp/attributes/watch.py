@@ -82,7 +82,7 @@ class _Queue:
 
 
 async def watch_changes(
-    settings: RedisSettings, schema: Schema, targets: Iterable[_Target] = ()
+    settings: RedisSettings, schema: Schema, targets: Iterable[_Target] = (), *, first: bool = False
 ) -> AsyncGenerator[Change | Notice]:
     """Tell of changes for as long as it is iterated.
 
@@ -90,6 +90,7 @@ async def watch_changes(
         settings: the store.
         schema: what to read the records by.
         targets: whose changes to tell of; everybody's if empty.
+        first: whether to tell how each target stands when the following begins.
 
     Raises:
         AttributesUnavailableError: no majority of the sentinels names a primary.
@@ -97,10 +98,10 @@ async def watch_changes(
     connector = Connector(settings)
     queue = _Queue()
     async with settled_locator(settings, connector) as locator:
-        reader = Reader(connector, locator)
+        reader = Reader(connector, locator, settings.fetch_timeout)
         tracker = asyncio.create_task(Tracker(settings, connector, locator, queue).run())
         try:
-            follower = _Follower(reader, schema, frozenset(want(*target) for target in targets))
+            follower = _Follower(reader, schema, frozenset(want(*target) for target in targets), first=first)
             while True:
                 heard = await queue.heard.get()
                 if isinstance(heard, Notice):
@@ -119,10 +120,11 @@ async def watch_changes(
 class _Follower:
     """Knows the records last seen, and tells how they differ from what is stored now."""
 
-    def __init__(self, reader: Reader, schema: Schema, targets: frozenset[Want]) -> None:
+    def __init__(self, reader: Reader, schema: Schema, targets: frozenset[Want], *, first: bool) -> None:
         self._reader = reader
         self._schema = schema
         self._targets = targets
+        self._first = first
         self._seen: dict[Want, Record | None] = {}
 
     def concerned(self, heard: bytes | _Everything) -> list[Want]:
@@ -136,7 +138,7 @@ class _Follower:
         return [item] if not self._targets or item in self._targets else []
 
     async def look(self, item: Want) -> AsyncIterator[Change | Notice]:
-        """Read an entity and tell what changed; the first look at a target tells nothing."""
+        """Read an entity and tell what changed; the first look at a target tells nothing, unless asked to."""
         try:
             after = (await self._reader.read([item], self._schema))[0].stored.record
         except (RedisError, OSError) as error:
@@ -144,7 +146,7 @@ class _Follower:
             return
         seen, before = item in self._seen, self._seen.get(item)
         self._seen[item] = after
-        if (seen or item not in self._targets) and not (seen and _same(before, after)):
+        if (seen or self._first or item not in self._targets) and not (seen and _same(before, after)):
             yield Change(item.entity, item.ref, before, seen, after)
 
 

@@ -1,0 +1,133 @@
+"""Takes security event tokens, however they came, and makes attribute changes of them."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from pdp.core.errors import AttributesUnavailableError
+from pdp.core.signals.events import CONTROL, Event, SignalInvalidError
+from pdp.core.signals.plan import plan_for
+from pdp.core.signals.rules import Transmitter
+from pdp.ports import Outcome, PolicySource, SignalStore
+from pdp.signals.errors import SetError, SetErrorCode
+from pdp.signals.http import TransmitterHttp
+from pdp.signals.jwks import KeySource
+from pdp.signals.settings import SecretError, SignalSettings
+from pdp.signals.tokens import TokenVerifier
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Receipt(NamedTuple):
+    """What became of a token that was accepted.
+
+    Attributes:
+        event: what it said.
+        outcome: what that changed.
+        note: where nothing was to be changed, why: ``control`` (of the stream itself), ``tenant`` (not ours),
+            ``subject`` (nobody known to us) or ``event`` (no rule for it).
+    """
+
+    event: Event
+    outcome: Outcome
+    note: str
+
+
+class SignalReceiver:
+    """Verifies, maps and applies tokens.
+
+    Args:
+        policies: whose signals.yaml is in force.
+        store: where attributes are changed.
+        http: how keys are fetched.
+        settings: bounds and secrets.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        policies: PolicySource,
+        store: SignalStore,
+        http: TransmitterHttp,
+        settings: SignalSettings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._policies = policies
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._verifier = TokenVerifier(KeySource(http, settings), settings)
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+
+    def counts(self) -> Mapping[tuple[str, str, str], int]:
+        """Give how many tokens there were, by transmitter, event type, and outcome or error code."""
+        return dict(self._counts)
+
+    async def receive(self, raw: bytes, authorization: str | None) -> Receipt:
+        """Take one token.
+
+        Args:
+            raw: as it came.
+            authorization: the Authorization header of the push; None for a token that was polled, whose transmitter
+                was chosen by us.
+
+        Raises:
+            SetError: it is refused; nothing was written.
+        """
+        who = what = ""
+        try:
+            policy = self._policies.current()
+            if policy is None:
+                raise _unavailable("no policy is in force")
+            token = self._verifier.open(raw, policy.signals)
+            who = token.transmitter.name
+            if authorization is not None:
+                self._authenticate(token.transmitter, authorization)
+            event = await self._verifier.verify(token, policy.signals, self._clock())
+            what = event.type
+            try:
+                plan = plan_for(event, token.transmitter, policy.signals, policy.schema)
+            except SignalInvalidError as error:
+                raise SetError(SetErrorCode.INVALID_REQUEST, str(error)) from None
+            try:
+                outcome = await self._store.apply(event, plan, policy.signals.token_age + self._settings.clock_skew)
+            except AttributesUnavailableError:
+                raise _unavailable("the attribute store does not answer") from None
+        except SetError as error:
+            self._counts[who, what, error.code] += 1
+            _log.warning("signal refused: transmitter=%s event=%s %s", who or "unknown", what or "unread", error)
+            raise
+        self._take_note(who, event, outcome, plan.note)
+        return Receipt(event, outcome, plan.note)
+
+    def _authenticate(self, transmitter: Transmitter, authorization: str) -> None:
+        """Check who pushes. A transmitter that is polled may not push: nothing would authenticate it."""
+        failed = SetErrorCode.AUTHENTICATION_FAILED
+        if transmitter.poll_uri:
+            raise SetError(SetErrorCode.ACCESS_DENIED, "this transmitter is polled and may not push")
+        if not transmitter.authorization:
+            return
+        try:
+            secret = self._settings.secret(transmitter.authorization)
+        except SecretError as error:
+            _log.error("%s", error)
+            raise SetError(failed, "the transmitter cannot be authenticated now", transient=True) from None
+        if not hmac.compare_digest(authorization.encode(), secret.encode()):
+            raise SetError(failed, "the Authorization header is not the one agreed on")
+
+    def _take_note(self, who: str, event: Event, outcome: Outcome, note: str) -> None:
+        self._counts[who, event.type, outcome] += 1
+        if event.type in CONTROL:
+            status = event.claims.get("status", "")
+            _log.info("stream of %s: %s %s", who, event.type, status)
+        else:
+            _log.info("signal: transmitter=%s event=%s outcome=%s %s", who, event.type, outcome, note)
+
+
+def _unavailable(description: str) -> SetError:
+    return SetError(SetErrorCode.ACCESS_DENIED, description, transient=True)

@@ -192,9 +192,8 @@ class DecisionLog:
             return
         with self._lock:
             self._admit()
-            data = self._frames(records)
             try:
-                self._output.write(data)
+                self._output.write(self._frames(records))
             except OSError as error:
                 raise self._poison(error) from error
             self._dirty = True
@@ -211,12 +210,13 @@ class DecisionLog:
                 self._wake.notify()
 
     def _admit(self) -> None:
+        if not (self._failure or self._closing or self._low_space):
+            return
         if self._failure is not None:
             raise AuditUnavailable(self._failure.reason, str(self._failure))
         if self._closing:
             raise AuditUnavailable("closed", "the log was closed")
-        if self._low_space:
-            raise AuditUnavailable("low_disk_space", self._low_space)
+        raise AuditUnavailable("low_disk_space", self._low_space)
 
     def _frames(self, records: Iterable[Record]) -> bytes:
         """Encode, chain and frame. Advances the state, so whatever goes wrong here poisons the log."""

@@ -3,6 +3,7 @@
 import hmac
 import json
 import math
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pdp.audit.decoding import PlainDecoder
 from pdp.audit.encoding import Record, RecordEncoder
 from pdp.audit.errors import FormatError
 from pdp.audit.framing import INLINE, MAX_PAYLOAD
-from pdp.audit.identifiers import Identifiers, PseudonymKey, hmac_sha256
+from pdp.audit.identifiers import Identifiers, PseudonymKey
 from pdp.audit.keys import generate_secret, generate_signing, load_keys, load_verifier, read_secret
 from pdp.audit.segment import list_segments
 from pdp.audit.verify import verify
@@ -138,7 +139,10 @@ def test_identifiers_are_treated_alike_in_templates_and_in_whole_records() -> No
 
 def test_pseudonyms_are_hmac_and_differ_by_field_and_key() -> None:
     key, other = PseudonymKey("1", b"k" * 32), PseudonymKey("2", b"o" * 32)
-    assert hmac_sha256(b"k" * 40, b"message") == hmac.digest(b"k" * 40, b"message", "sha256")
+    for size in (32, 40, 64):
+        assert PseudonymKey("1", b"k" * size).hmac(b"message") == hmac.digest(b"k" * size, b"message", "sha256")
+    shown = urlsafe_b64encode(hmac.digest(b"k" * 32, b"subject\0a", "sha256")[:16]).decode().rstrip("=")
+    assert key.pseudonym("subject", "a") == f"~1:{shown}"
     names = {key.pseudonym("subject", "a"), key.pseudonym("device", "a"), key.pseudonym("subject", "b")}
     assert len(names | {other.pseudonym("subject", "a")}) == 4
     assert key.pseudonym("subject", "a") == key.pseudonym("subject", "a")

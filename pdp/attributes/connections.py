@@ -1,6 +1,8 @@
 """Connections to the store: how they are made, and where to.
 
-Nothing here retries: the request path fails at once and the tracking loop has a pace of its own.
+Nothing here retries: the request path fails at once and the tracking loop has a pace of its own. Nothing here has a
+time limit either: whoever uses a connection puts ``asyncio.timeout`` around the whole of what it does. The library's
+own limits go through ``asyncio.wait_for``, which before Python 3.12 can swallow the cancellation of its caller.
 """
 
 from __future__ import annotations
@@ -29,10 +31,15 @@ _PROTOCOL: Final = 3
 
 
 class Connector:
-    """Makes connections and clients for an address, by the settings."""
+    """Makes connections and clients for an address, by the settings.
+
+    Attributes:
+        fetch_timeout: what one round trip may take, in seconds.
+    """
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
+        self.fetch_timeout = settings.fetch_timeout
         url = parse_url(settings.url)
         username = settings.username or url.username
         password = settings.password or url.password
@@ -42,21 +49,17 @@ class Connector:
         self._db = url.db
 
     def dedicated(self, address: Address) -> AbstractConnection:
-        """Make a connection of one's own. It has no time limits: its user sets them."""
+        """Make a connection of one's own."""
         kind, where = self._kind(address)
-        limits: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": self._settings.connect_timeout}
-        return kind(**where, **self._common(), **limits, **self._login, db=self._db)
+        return kind(**where, **self._common(), **self._login, db=self._db)
 
     def client(self, address: Address) -> Redis:
-        """Make a client with a bounded pool whose every step takes at most the fetch timeout."""
+        """Make a client with a bounded pool."""
         kind, where = self._kind(address)
-        limit = self._settings.fetch_timeout
         pool = BlockingConnectionPool(
             max_connections=self._settings.max_connections,
-            timeout=limit,
+            timeout=None,
             connection_class=kind,
-            socket_timeout=limit,
-            socket_connect_timeout=limit,
             **where,
             **self._common(),
             **self._login,
@@ -70,9 +73,8 @@ class Connector:
         kind, where = self._kind(address)
         pool = BlockingConnectionPool(
             max_connections=1,
+            timeout=None,
             connection_class=kind,
-            socket_timeout=settings.connect_timeout,
-            socket_connect_timeout=settings.connect_timeout,
             username=settings.sentinel_username or None,
             password=settings.sentinel_password or None,
             **where,
@@ -99,6 +101,8 @@ class Connector:
         # former makes the first call on a connection that the server had closed fail.
         return {
             "protocol": _PROTOCOL,
+            "socket_timeout": None,
+            "socket_connect_timeout": None,
             "retry": Retry(NoBackoff(), 0),
             "driver_info": None,
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
@@ -107,8 +111,6 @@ class Connector:
 
 def describe(error: BaseException) -> str:
     """Say what failed in a form safe for logs: the kind of error and Redis's own code, never its text."""
-    if isinstance(error, BaseExceptionGroup):
-        return describe(error.exceptions[0])
     if isinstance(error, PdpError):
         return str(error)
     cause = error.__cause__ or error.__context__

@@ -129,11 +129,11 @@ class EmbeddedRedis:
 
     async def _answers(self, process: asyncio.subprocess.Process) -> bool:
         """Wait until the server answers; false if it ends or the time is up first."""
-        answer = asyncio.create_task(self._ping())
+        answer = asyncio.create_task(self._ping(process))
         end = asyncio.create_task(process.wait())
         try:
             await asyncio.wait((answer, end), timeout=_START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
-            return answer.done()
+            return answer.done() and process.returncode is None
         except BaseException:
             await self.stop()
             raise
@@ -141,9 +141,10 @@ class EmbeddedRedis:
             answer.cancel()
             end.cancel()
 
-    async def _ping(self) -> None:
-        async with Redis(unix_socket_path=str(self._socket), password=self._password, protocol=2) as client:
-            while True:
+    async def _ping(self, process: asyncio.subprocess.Process) -> None:
+        socket, password = str(self._socket), self._password
+        async with Redis(unix_socket_path=socket, password=password, protocol=2, socket_timeout=None) as client:
+            while process.returncode is None:
                 try:
                     await client.ping()
                 except Exception:  # noqa: BLE001 - not there yet, in one of many ways

@@ -1,4 +1,4 @@
-"""Reads records from Redis: one round trip for all the entities of a request."""
+"""One step of the store at a time, within a limit: a round trip that reads all a request needs, or a script."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from pdp.attributes.connections import Address, Connector
+from pdp.attributes.connections import Address, Connector, describe
 from pdp.attributes.fields import Stored, read, unreadable, wanted_fields
 from pdp.attributes.keys import key_of
 from pdp.attributes.locate import Locator
@@ -54,7 +54,7 @@ def want(entity: Entity, ref: EntityRef) -> Want:
 
 
 class Reader:
-    """Reads from whichever server the locator names."""
+    """Reads from, and writes to, whichever server the locator names."""
 
     def __init__(self, connector: Connector, locator: Locator) -> None:
         self._connector = connector
@@ -67,6 +67,7 @@ class Reader:
         """Read entities in one round trip.
 
         Raises:
+            TimeoutError: the store did not answer within the limit.
             AttributesUnavailableError: nobody can say which server to read.
             Exception: whatever the library raises; every kind of it means that the store did not answer properly.
         """
@@ -75,12 +76,26 @@ class Reader:
             pipeline.hmget(item.key, wanted_fields(schema.attributes_of(item.entity, item.ref.type)))
             pipeline.pttl(item.key)
         sent = time.monotonic()
-        answers = await pipeline.execute(raise_on_error=False)
+        async with asyncio.timeout(self._connector.fetch_timeout):
+            answers = await pipeline.execute(raise_on_error=False)
         values, lifetimes = answers[::2], answers[1::2]
         return [
             _fetched(item, schema, value, lifetime, sent)
             for item, value, lifetime in zip(wants, values, lifetimes, strict=True)
         ]
+
+    async def evaluate(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+        """Run a script in the store, in one atomic step.
+
+        Raises:
+            AttributesUnavailableError: the store did not answer in time, or refused; whether the script ran is then
+                not known.
+        """
+        try:
+            async with asyncio.timeout(self._connector.fetch_timeout):
+                return await self.client().eval(script, len(keys), *keys, *arguments)
+        except (RedisError, OSError) as error:
+            raise AttributesUnavailableError(f"the attribute store refused a write: {describe(error)}") from None
 
     async def close(self) -> None:
         """Close every connection."""

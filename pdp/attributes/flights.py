@@ -52,10 +52,9 @@ class Flight:
 class Flights:
     """All reads under way, and the rule by which they fill the cache."""
 
-    def __init__(self, reader: Reader, cache: NearCache, timeout: float) -> None:
+    def __init__(self, reader: Reader, cache: NearCache) -> None:
         self._reader = reader
         self._cache = cache
-        self._timeout = timeout
         self._by_key: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.started = 0
@@ -110,8 +109,7 @@ class Flights:
     async def _fly(self, flight: Flight, wants: Sequence[Want]) -> None:
         error = AttributesUnavailableError("the attribute source was stopped")
         try:
-            async with asyncio.timeout(self._timeout):
-                fetched = await self._reader.read(wants, flight.schema)
+            fetched = await self._reader.read(wants, flight.schema)
             flight.done.set_result(self._admit(flight, wants, fetched))
         except Exception as problem:  # noqa: BLE001 - the library leaks more than its own errors; all mean the same here
             self.failed += 1

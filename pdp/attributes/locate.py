@@ -47,7 +47,7 @@ def locator_of(settings: RedisSettings, connector: Connector) -> Locator:
     """Make what knows the address to read."""
     url = parse_url(settings.url)
     if url.service:
-        return SentinelLocator(connector, url.hosts, url.service)
+        return SentinelLocator(connector, url.hosts, url.service, settings.connect_timeout)
     return FixedLocator((url.path, 0) if url.path else url.hosts[0])
 
 

@@ -25,7 +25,8 @@ _HOLDS: Final = 3.0
 class SentinelLocator:
     """Asks all sentinels, twice a second, where the primary of a service is."""
 
-    def __init__(self, connector: Connector, sentinels: Sequence[Address], service: str) -> None:
+    def __init__(self, connector: Connector, sentinels: Sequence[Address], service: str, timeout: float) -> None:
+        self._timeout = timeout
         self._sentinels = [connector.sentinel(address) for address in sentinels]
         self._service = service
         self._named: Address | None = None
@@ -61,9 +62,10 @@ class SentinelLocator:
 
     async def _ask(self, sentinel: Redis) -> Address | None:
         try:
-            host, port = await sentinel.execute_command(  # type: ignore[no-untyped-call]
-                "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service
-            )
+            async with asyncio.timeout(self._timeout):
+                host, port = await sentinel.execute_command(  # type: ignore[no-untyped-call]
+                    "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service
+                )
             return host.decode(), int(port)
         except Exception:  # noqa: BLE001 - whatever went wrong, this sentinel names nobody
             return None

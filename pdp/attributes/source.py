@@ -35,7 +35,7 @@ class RedisAttributes:
         self._locator = locator_of(settings, connector)
         self._cache = NearCache(settings.max_entries)
         self._reader = Reader(connector, self._locator)
-        self._flights = Flights(self._reader, self._cache, settings.fetch_timeout)
+        self._flights = Flights(self._reader, self._cache)
         self._lease = Lease(settings.lease, self._cache, self._flights)
         self._tracker = Tracker(settings, connector, self._locator, self._lease)
         self._tasks: list[asyncio.Task[None]] = []

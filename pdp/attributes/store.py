@@ -8,9 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Final
 
-from redis.exceptions import RedisError
-
-from pdp.attributes.connections import Connector, describe
+from pdp.attributes.connections import Connector
 from pdp.attributes.errors import AttributesInvalidError, EntityUnknownError
 from pdp.attributes.fetch import Reader
 from pdp.attributes.keys import key_of
@@ -21,7 +19,7 @@ from pdp.attributes.values import Given, declared_for
 from pdp.attributes.watch import Change, watch_changes
 from pdp.attributes.writer import TOMBSTONE_LIFETIME, AttributeWriter
 from pdp.core.decision import Entity
-from pdp.core.errors import AttributesUnavailableError, InvalidRequestError
+from pdp.core.errors import InvalidRequestError
 from pdp.core.record import Record
 from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
@@ -64,10 +62,7 @@ class RedisAttributeStore:
         writes = [part for it in plan.writes for part in (it.name, it.text, str(int(it.latch)))]
         frame = (str(int(token_age) + 1), str(TOMBSTONE_LIFETIME), f"{event.at:.3f}", by, str(len(plan.guards)))
         keys = (mark, key_of(plan.entity, plan.ref))
-        try:
-            told = await self._reader.client().eval(SIGNAL, 2, *keys, *frame, *guards, *writes)
-        except (RedisError, OSError) as error:
-            raise AttributesUnavailableError(f"the attribute store refused a signal: {describe(error)}") from None
+        told = await self._reader.evaluate(SIGNAL, keys, (*frame, *guards, *writes))
         return Outcome(told[0].decode())
 
     async def put(
@@ -111,7 +106,7 @@ class RedisAttributeStore:
                     yield _GAP
 
     def _writer(self, schema: Schema) -> AttributeWriter:
-        return AttributeWriter(self._reader.client(), self._reader, schema)
+        return AttributeWriter(self._reader, schema)
 
 
 @contextlib.contextmanager

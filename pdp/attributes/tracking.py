@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
 from redis.asyncio.connection import AbstractConnection
@@ -66,6 +67,8 @@ class Tracker:
             except Exception as error:  # noqa: BLE001 - the library leaks more than its own errors; all mean the same here
                 self._listener.lost(describe(error))
                 _log.debug("attribute tracking ended: %s", describe(error))
+                if _is_cancelled():
+                    raise asyncio.CancelledError from None
             steady = time.monotonic() - began > self._settings.reconnect_delay
             longest = self._settings.reconnect_delay
             delay = _FIRST_DELAY * longest if steady else min(longest, max(_FIRST_DELAY * longest, 2 * delay))
@@ -81,9 +84,7 @@ class Tracker:
                 await self._switch_on(connection)
             self._listener.established()
             sent: deque[float] = deque()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(connection, sent))
-                group.create_task(self._ping(connection, sent, address))
+            await _first_end(self._listen(connection, sent), self._ping(connection, sent, address))
         finally:
             await connection.disconnect(nowait=True)
 
@@ -122,6 +123,28 @@ class Tracker:
             async with asyncio.timeout(self._settings.silence):
                 await connection.send_command("PING", check_health=False)
             await asyncio.sleep(self._settings.ping_interval)
+
+
+async def _first_end(*runs: Coroutine[Any, Any, None]) -> None:
+    """Run several until one ends, end the others, and raise what ended it.
+
+    Not a TaskGroup: there, an error of a child that is being cancelled hides that its owner was cancelled as well.
+    """
+    tasks = [asyncio.create_task(run) for run in runs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def _is_cancelled() -> bool:
+    """Say whether this task is to end: an error while connections are torn down hides the cancellation behind it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _pass_on(message: Any) -> Any:

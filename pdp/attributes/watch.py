@@ -98,7 +98,7 @@ async def watch_changes(
     connector = Connector(settings)
     queue = _Queue()
     async with settled_locator(settings, connector) as locator:
-        reader = Reader(connector, locator, settings.fetch_timeout)
+        reader = Reader(connector, locator)
         tracker = asyncio.create_task(Tracker(settings, connector, locator, queue).run())
         try:
             follower = _Follower(reader, schema, frozenset(want(*target) for target in targets), first=first)

@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pdp.attributes.connections import Connector, describe
@@ -39,8 +38,7 @@ _UNKNOWN: Final = 0
 class AttributeWriter:
     """Writes and reads back records. ``async with open_writer(settings, schema) as writer``."""
 
-    def __init__(self, client: Redis, reader: Reader, schema: Schema) -> None:
-        self._client = client
+    def __init__(self, reader: Reader, schema: Schema) -> None:
         self._reader = reader
         self._schema = schema
 
@@ -152,16 +150,10 @@ class AttributeWriter:
         latches = [it.name for it in self._schema.attributes_of(entity, ref.type).values() if it.latch]
         pairs = [part for pair in texts.items() for part in pair]
         frame = (mode, issued, str(TOMBSTONE_LIFETIME), by and f"writer:{by}", str(len(latches)), *latches)
-        version = int(await self._evaluate(key_of(entity, ref), *frame, *pairs))
+        version = int(await self._reader.evaluate(WRITE, [key_of(entity, ref)], [*frame, *pairs]))
         if version == _UNKNOWN:
             raise EntityUnknownError(f"{address_of(entity, ref)} is not on record")
         return version
-
-    async def _evaluate(self, key: str, *arguments: str) -> Any:
-        try:
-            return await self._client.eval(WRITE, 1, key, *arguments)
-        except (RedisError, OSError) as error:
-            raise AttributesUnavailableError(f"the attribute store refused a write: {describe(error)}") from None
 
 
 @contextlib.asynccontextmanager
@@ -175,6 +167,6 @@ async def open_writer(settings: RedisSettings, schema: Schema) -> AsyncIterator[
     async with settled_locator(settings, connector) as locator:
         reader = Reader(connector, locator)
         try:
-            yield AttributeWriter(reader.client(), reader, schema)
+            yield AttributeWriter(reader, schema)
         finally:
             await reader.close()

@@ -35,7 +35,7 @@ from tests.attributes.support import (
 # As docs/attributes.md gives them.
 READER_7 = "resetkeys %R~attr:* -@all +hmget +pttl +ping +client|tracking"
 READER_6 = "resetkeys ~attr:* -@all +hmget +pttl +ping +client|tracking"
-WRITER = "resetkeys ~attr:* -@all +eval +hget +hset +hexists +exists +del +expire +time +hmget +pttl"
+WRITER = "resetkeys ~attr:* -@all +eval +hgetall +hset +hdel +del +expire +time +hmget +pttl"
 
 
 def _reader(executable: str) -> str:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from redis.asyncio.connection import Connection, UnixDomainSocketConnection
 
 from pdp.attributes import RedisAttributes, RedisSettings
 from pdp.core.decision import Entity
@@ -199,6 +200,24 @@ async def test_stopping_tells_those_who_wait(server: Server) -> None:
         with pytest.raises(AttributesUnavailableError, match="stopped"):
             await load
         server.thaw()
+
+
+async def test_an_error_while_it_is_torn_down_does_not_keep_it_from_stopping(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library may raise when a cancelled read and its owner both close the connection."""
+    disconnect = Connection.disconnect
+
+    async def fails(connection: Connection, *args: object, **options: object) -> None:
+        await disconnect(connection, *args, **options)
+        raise AttributeError("'NoneType' object has no attribute 'close'")
+
+    source = RedisAttributes(patient(server.url))
+    await source.start()
+    await eventually(lambda: source.ready() is None)
+    monkeypatch.setattr(UnixDomainSocketConnection, "disconnect", fails)
+    async with asyncio.timeout(5):
+        await source.stop()
 
 
 async def test_a_stall_of_the_process_itself_ends_the_lease(server: Server) -> None:

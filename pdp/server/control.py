@@ -1,19 +1,23 @@
 """The line between supervisor and worker: a socket pair that outlives neither.
 
 The supervisor sends the settings as the first line and may send ``drain``; the worker says ``ready``. When the
-supervisor is gone, however it went, the worker reads the end of the line and drains: no worker is left behind.
+supervisor is gone, however it went, the worker reads the end of the line and ends: no worker is left behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
+from pathlib import Path
 
 from pdp.server.application import ServerSettings
 
 VARIABLE = "PDP_CONTROL_FD"
 """The environment variable that tells a worker its end's file descriptor."""
+DIRECTORY_VARIABLE = "PDP_WORKER_DIRECTORY"
+"""The environment variable that tells a worker its private directory, inside the run's."""
 
 READY = b"ready\n"
 DRAIN = b"drain\n"
@@ -28,6 +32,8 @@ class WorkerEnd:
 
     def __init__(self) -> None:
         self._socket = socket.socket(fileno=int(os.environ[VARIABLE]))
+        self._supervisor = os.getppid()
+        self.directory = Path(os.environ[DIRECTORY_VARIABLE])
 
     def settings(self) -> ServerSettings:
         """The first line, awaited without an event loop. Call once."""
@@ -47,3 +53,8 @@ class WorkerEnd:
         """Return when the supervisor asks for a drain, or is gone."""
         reader, _writer = await asyncio.open_connection(sock=self._socket)
         await reader.readline()
+
+    def tidy(self) -> None:
+        """Do what a supervisor that is gone no longer can: remove the run's directory."""
+        if os.getppid() != self._supervisor:
+            shutil.rmtree(self.directory.parent, ignore_errors=True)

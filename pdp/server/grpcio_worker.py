@@ -23,6 +23,7 @@ async def serve(control: WorkerEnd, settings: ServerSettings) -> None:
         await _serve(control, settings, application)
     finally:
         await application.stop()
+        control.tidy()
 
 
 async def _serve(control: WorkerEnd, settings: ServerSettings, application: Application) -> None:

@@ -204,9 +204,8 @@ class Worker:
         return [sys.executable, "-m", "pdp.server.grpcio_worker"]
 
     def _variables(self) -> dict[str, str]:
-        if self._transport is Transport.ENVOY:
-            return {**self._environment, **envoy_process.environment(self._directory)}
-        return self._environment
+        own = {**self._environment, control.DIRECTORY_VARIABLE: str(self._directory)}
+        return own | envoy_process.environment() if self._transport is Transport.ENVOY else own
 
 
 def _metrics_environment(directory: Path) -> dict[str, str]:

@@ -92,7 +92,7 @@ def test_envoy_accepts_what_is_rendered(kind: str, tmp_path: Path) -> None:
         .replace('"lifespan": true', '"lifespan": false')
     )
     root = str(Path(__file__).parents[2])
-    environment = process.environment(tmp_path)
+    environment = process.environment()
     environment["PYTHONPATH"] = f"{root}:{environment['PYTHONPATH']}"
     done = subprocess.run(
         [*command, "--mode", "validate"], env=environment, capture_output=True, text=True, timeout=30, check=False

@@ -125,10 +125,13 @@ async def test_a_killed_worker_is_replaced(start: Start) -> None:
 
 async def test_no_worker_outlives_its_supervisor(start: Start) -> None:
     server = start(2)
+    directory = Path(psutil.Process(server.pids[0]).environ()["PDP_WORKER_DIRECTORY"]).parent
+    assert directory.is_dir()
     server.process.kill()
     workers = [psutil.Process(pid) for pid in server.pids if psutil.pid_exists(pid)]
     _, alive = await asyncio.to_thread(psutil.wait_procs, workers, LIMITS.drain + 10)
     assert alive == []
+    assert not directory.exists()
 
 
 async def counted(client: httpx.AsyncClient, server: Server) -> float:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from pdp.server.application import ServerSettings
 
-DIRECTORY_VARIABLE = "PDP_WORKER_DIRECTORY"
 DRAIN_SECONDS = 1
 """How long a draining listener still accepts connections, so that callers have heard of it before it closes."""
 
@@ -45,8 +44,9 @@ def command(settings: ServerSettings, directory: Path) -> list[str]:
     ]
 
 
-def environment(directory: Path) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The variables that let Envoy load this Python and its packages."""
     from pyvoy._server import get_envoy_environ  # noqa: PLC0415 - an optional dependency
 
-    return {**get_envoy_environ(), DIRECTORY_VARIABLE: str(directory)}
+    variables: dict[str, str] = get_envoy_environ()
+    return variables

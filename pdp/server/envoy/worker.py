@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdp.server.application import load_factory
@@ -20,10 +19,12 @@ from pdp.server.certificates import Certificates
 from pdp.server.control import WorkerEnd
 from pdp.server.envoy import config
 from pdp.server.envoy.admin import Admin
-from pdp.server.envoy.process import DIRECTORY_VARIABLE, DRAIN_SECONDS
+from pdp.server.envoy.process import DRAIN_SECONDS
 from pdp.server.rpc import Limits, Routes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pdp.server.application import Application, ServerSettings
     from pdp.server.asgi.calls import Calls
     from pdp.server.asgi.events import Receive, Send
@@ -56,24 +57,27 @@ class Worker(AsgiApp):
         for task in self._tasks:
             task.cancel()
         await application.stop()
+        control.tidy()
         await send({"type": "lifespan.shutdown.complete"})
 
     def _run(self, application: Application, settings: ServerSettings, control: WorkerEnd) -> None:
         mutual = settings.tls is not None and settings.tls.client_ca is not None
         self.serve(application.routes, settings.limits, trust_xfcc=mutual)
-        directory = Path(os.environ[DIRECTORY_VARIABLE])
-        admin = Admin(config.admin_socket(directory))
+        admin = Admin(config.admin_socket(control.directory))
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(_run(application, self.calls, settings, control, admin)))
         if settings.tls is not None:
             certificates = Certificates(settings.tls)
-            self._tasks.append(loop.create_task(_watch(certificates, config.watched(directory))))
+            self._tasks.append(loop.create_task(_watch(certificates, config.watched(control.directory))))
 
 
 async def _run(
     application: Application, calls: Calls, settings: ServerSettings, control: WorkerEnd, admin: Admin
 ) -> None:
-    """Report ready once Envoy listens; drain and end Envoy when asked to, or when the supervisor is gone."""
+    """Report ready once Envoy listens; drain and end Envoy when asked to.
+
+    A supervisor that dies takes its Envoys along at once: they have the kernel send them SIGTERM.
+    """
     stop = asyncio.create_task(control.asked_to_stop())
     try:
         await admin.until_listening()

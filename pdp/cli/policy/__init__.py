@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "show": "show",
     "lint": "lint",
     "fmt": "fmt",
+    "verify": "verify",
 }
 
 app = typer.Typer(no_args_is_help=True)

@@ -32,7 +32,7 @@ class Budget:
         """
         self._left -= 1
         if self._left < 0:
-            raise BudgetExceededError
+            raise BudgetExceededError("the search took too many steps")
 
 
 class Searcher:

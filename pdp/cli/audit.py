@@ -48,7 +48,7 @@ from pdp.audit.report_html import html_page
 from pdp.audit.scan import scan
 from pdp.audit.search import Query, find, known_as
 from pdp.audit.search import search as search_log
-from pdp.audit.segment import list_workers
+from pdp.audit.segment import list_segments, list_workers
 from pdp.audit.ship import Shipper
 from pdp.audit.sinks import OtlpLogs, RedisStream, Sink
 from pdp.audit.verify import VerifyReport
@@ -202,21 +202,22 @@ def tail(
     for record in reversed(newest):
         _show_line(console, record, as_json=as_json)
     if follow:
-        _follow(settings, console, as_json=as_json)
+        shown_until = str(newest[0].get("time")) if newest else datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        _follow(settings, console, shown_until, as_json=as_json)
 
 
-def _follow(settings: LogSettings, console: Console, *, as_json: bool) -> None:
+def _follow(settings: LogSettings, console: Console, shown_until: str, *, as_json: bool) -> None:
+    """Show what is newer than a time, and then whatever comes."""
     ring = load_ring(settings.keys)
     followers: dict[str, Follower] = {}
-    for folder in list_workers(settings.directory):
-        followers[folder.name] = Follower(folder, ring)
-        while followers[folder.name].read(10_000):
-            pass
     while True:
         for folder in list_workers(settings.directory):
-            follower = followers.setdefault(folder.name, Follower(folder, ring))
-            for _, text in follower.read(1000):
-                _show_line(console, parse(text), as_json=as_json)
+            if folder.name not in followers:
+                followers[folder.name] = Follower(folder, ring, list_segments(folder)[-1].base)
+            for _, text in followers[folder.name].read(1000):
+                record = parse(text)
+                if str(record.get("time")) > shown_until:
+                    _show_line(console, record, as_json=as_json)
         time.sleep(_POLL)
 
 

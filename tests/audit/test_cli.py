@@ -1,7 +1,10 @@
 """`pdp audit` as people and scripts use it."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +110,21 @@ def test_tail_shows_the_newest_last(home: Home) -> None:
     found = home.json("tail", "-n", "4", "--json", "--unrecorded")
     assert [record["seq"] for record in found] == [66, 67, 68, 69]
     assert home.run("tail", "-n", "2", "--unrecorded").stdout.count("\n") == 2
+
+
+def test_tail_follows_across_processes_until_it_is_stopped(home: Home) -> None:
+    command = [sys.executable, "-m", "pdp", "audit", "tail", "--follow", "-n", "1", "--json", "--unrecorded"]
+    environment = os.environ | home.environment
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["seq"] == 69
+        log = DecisionLog(settings(home.log, keys=home.keys), home.load())
+        fill(log, range(70, 73))
+        log.rotate()
+        fill(log, range(73, 75))
+        assert [json.loads(process.stdout.readline())["seq"] for _ in range(5)] == [70, 71, 72, 73, 74]
+        log.close()
+        process.terminate()
 
 
 def test_show_tells_everything_about_one_decision(home: Home) -> None:

@@ -99,9 +99,14 @@ def _nothing(note: str) -> Plan:
 
 def _applies(rule: SignalRule, claims: Mapping[str, Any]) -> bool:
     return all(_word(claims, path) == text for path, text in rule.when.items()) and all(
-        not isinstance(given, FromClaim) or not given.values or _word(claims, given.path) in given.values
-        for given in rule.given.values()
+        _carried(given, claims) for given in rule.given.values() if isinstance(given, FromClaim)
     )
+
+
+def _carried(given: FromClaim, claims: Mapping[str, Any]) -> bool:
+    if given.values:
+        return _word(claims, given.path) in given.values
+    return claim_at(claims, given.path) is not None
 
 
 def _word(claims: Mapping[str, Any], path: tuple[str, ...]) -> str | None:

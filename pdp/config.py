@@ -16,12 +16,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from pdp.api.settings import ApiSettings, ExtAuthzSettings, Source
+from pdp.api.settings import ApiSettings, AttributeServiceSettings, ExtAuthzSettings, Source
 from pdp.attributes import RedisSettings
 from pdp.audit import LogSettings
 from pdp.core.errors import PdpError
 from pdp.server.rpc import Limits, Tls
 from pdp.server.supervisor import Transport
+from pdp.signals.settings import SignalSettings
 from pdp.telemetry.settings import TelemetrySettings
 
 ENV_PREFIX: Final = "PDP_"
@@ -97,6 +98,8 @@ class Config(BaseModel):
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     ext_authz: ExtAuthzSettings = Field(default_factory=ExtAuthzSettings)
+    attribute_service: AttributeServiceSettings = Field(default_factory=AttributeServiceSettings)
+    signals: SignalSettings = Field(default_factory=SignalSettings)
 
     @field_validator("ext_authz", mode="before")
     @classmethod

@@ -57,14 +57,15 @@ def _value(read: ReadValue, pseudonym: Pseudonym) -> wire.AttributeValue:
     if read.value is None:
         return wire.AttributeValue(path=read.path, disclosure=wire.DISCLOSURE_UNUSABLE)
     if read.sensitivity is Sensitivity.CLEAR:
-        return wire.AttributeValue(path=read.path, disclosure=wire.DISCLOSURE_CLEAR, value=_clear(read.value))
+        return wire.AttributeValue(path=read.path, disclosure=wire.DISCLOSURE_CLEAR, value=clear_value(read.value))
     if read.sensitivity is Sensitivity.PSEUDONYM:
         value = Value(string_value=pseudonym(str(read.value)))
         return wire.AttributeValue(path=read.path, disclosure=wire.DISCLOSURE_PSEUDONYM, value=value)
     return wire.AttributeValue(path=read.path, disclosure=wire.DISCLOSURE_OMITTED)
 
 
-def _clear(value: Plain) -> Value:
+def clear_value(value: Plain) -> Value:
+    """Give a value as a ``google.protobuf.Value``."""
     match value:
         case bool():
             return Value(bool_value=value)

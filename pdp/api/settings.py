@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+_FED: Final = ("subject", "device", "session", "resource")
+_TYPED: Final = ("subject", "resource")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,36 @@ class ApiSettings:
 
     answer_seconds: float = 2.0
     stream_in_flight: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeServiceSettings:
+    """Who may write attributes through ``AttributeService``.
+
+    Attributes:
+        callers: for each SPIFFE id, the kinds of entity it may read and write: ``device``, ``session``, ``subject``,
+            ``resource``, the last two also with a type, as in ``subject:user``. Empty switches the interface off.
+        watched_entities: the most entities that one Watch may follow.
+        watches: the most Watches at once in one process; each holds a connection to the store.
+    """
+
+    callers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    watched_entities: int = 1000
+    watches: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse settings that would admit nobody, or somebody else than is meant.
+
+        Raises:
+            ValueError: says which.
+        """
+        for peer, kinds in self.callers.items():
+            if not peer.startswith("spiffe://"):
+                raise ValueError("callers are named by their SPIFFE ids")
+            for kind in kinds:
+                entity, colon, type_ = kind.partition(":")
+                if entity not in _FED or (colon and (entity not in _TYPED or not type_)):
+                    raise ValueError(f"a kind of entity is one of {', '.join(_FED)}, subject:<type>, resource:<type>")
 
 
 class Origin(enum.StrEnum):

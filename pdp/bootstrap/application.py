@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from pdp.api import ext_authz
@@ -18,15 +21,18 @@ from pdp.bootstrap.admission import admitted
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
 from pdp.bootstrap.probes import Probes
+from pdp.bootstrap.signals import AttributeIntake
 from pdp.config import Config, validated
 from pdp.core.errors import AuditUnavailableError
 from pdp.policy.folder import FolderSource, PolicyStatus
+from pdp.server.application import Place
 from pdp.server.health import Health
 from pdp.server.reflection import reflection_routes
 from pdp.server.rpc import Routes
 from pdp.service import Clocks, PolicyDecisionPoint
 from pdp.telemetry import logs
 from pdp.telemetry.setup import build as build_telemetry
+from pdp.telemetry.sharing import SharedMetrics
 
 _CLOCKS: Final = Clocks(wall=time.time, elapsed=time.perf_counter, new_id=id_source())
 _PROBE_INTERVAL: Final = 0.1
@@ -34,23 +40,24 @@ _SPAN_GRACE: Final = 3.0
 _NOTED_PROBLEMS: Final = 20
 
 
-async def build(settings: Mapping[str, Any]) -> DecisionApplication:
+async def build(settings: Mapping[str, Any], place: Place) -> DecisionApplication:
     """Make the application of a worker.
 
     Args:
         settings: nested settings as ``config.validated`` takes them.
+        place: where the worker stands among the others.
 
     Raises:
         ConfigError: they cannot be used.
         AuditUnavailableError: the decision log cannot be opened.
     """
-    return DecisionApplication(validated(settings))
+    return DecisionApplication(validated(settings), place)
 
 
 class DecisionApplication:
     """Implements ``pdp.server.application.Application``."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, place: Place) -> None:
         self._output = logs.configure(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         self._telemetry = build_telemetry(config.telemetry)
         self._attributes = RedisAttributes(config.redis)
@@ -59,11 +66,15 @@ class DecisionApplication:
             config.policy.folder, self._engine, interval=config.policy.watch or 1.0, on_change=self._note_policy
         )
         self._watches = config.policy.watch > 0
-        self._log = AnswerLog(config.audit)
+        self._log = AnswerLog(replace(config.audit, worker=f"{config.audit.worker}{place.worker}"))
+        self._shared = SharedMetrics(Path(place.shared), place.worker) if place.shared else None
         self._health = Health([SERVICE, ext_authz.SERVICE])
-        self._probes = Probes(self._policies, self._engine, self._attributes, self._log, self._telemetry)
+        self._probes = Probes(
+            self._policies, self._engine, self._attributes, self._log, self._telemetry, self._shared
+        )
         observers = self._telemetry.observers
         self.point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, observers)
+        self._intake = AttributeIntake(config, self._policies)
         self._tasks: list[asyncio.Task[None]] = []
         self.routes = self._make_routes(config)
 
@@ -74,9 +85,14 @@ class DecisionApplication:
         policy = self._policies.current()
         await self._log.open(policy.schema if policy else None)
         self._note_policy(self._policies.status)
+        await self._intake.start()
         if self._watches:
             self._tasks.append(asyncio.create_task(self._policies.watch()))
         self._tasks.append(asyncio.create_task(self._report_health()))
+        if self._shared:
+            self._tasks.append(asyncio.create_task(self._shared.keep(self._probes.own_metrics)))
+        # What was made until now stays: the collector need not look at it again.
+        gc.freeze()
 
     def drain(self) -> None:
         """Report not ready from now on, and go on answering."""
@@ -88,6 +104,7 @@ class DecisionApplication:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._intake.stop()
         with contextlib.suppress(Exception):
             await self._attributes.stop()
         await self._log.close()
@@ -102,8 +119,8 @@ class DecisionApplication:
         http = DecisionHttp(point, config.api).handlers()
         callers = frozenset(config.server.callers)
         return Routes(
-            rpc={**admitted(asked, callers), **self._health.routes()},
-            http={**http, **self._probes.handlers()},
+            rpc={**admitted(asked, callers), **self._intake.methods(), **self._health.routes()},
+            http={**http, **self._intake.handlers(), **self._probes.handlers()},
         )
 
     def _note_policy(self, status: PolicyStatus) -> None:

@@ -1,0 +1,60 @@
+"""The parts by which attributes come in: the signal receiver, and the interface for feeds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+from pdp.api.attribute_service import AttributeService
+from pdp.api.signals import SignalPush
+from pdp.attributes.settings import RedisSettings
+from pdp.attributes.store import RedisAttributeStore
+from pdp.config import Config
+from pdp.ports import PolicySource
+from pdp.server.rpc import HttpHandler, Streaming, Unary
+from pdp.signals import Poller, SignalReceiver, TransmitterHttp
+
+
+class AttributeIntake:
+    """Takes signals and feeds, and writes what they say into the attribute store."""
+
+    def __init__(self, config: Config, policies: PolicySource) -> None:
+        self._store = RedisAttributeStore(_writer_settings(config))
+        self._http = TransmitterHttp(config.signals)
+        self.receiver = SignalReceiver(policies, self._store, self._http, config.signals)
+        self._poller = Poller(policies, self.receiver, self._http, config.signals)
+        self._push = SignalPush(self.receiver, config.signals.path)
+        self._service = AttributeService(self._store, policies, config.attribute_service)
+        self._task: asyncio.Task[None] | None = None
+
+    def handlers(self) -> dict[tuple[str, str], HttpHandler]:
+        """Give the HTTP handlers."""
+        return self._push.handlers()
+
+    def methods(self) -> dict[str, Unary | Streaming]:
+        """Give the gRPC methods. They say themselves who may call them."""
+        return self._service.methods()
+
+    async def start(self) -> None:
+        """Begin to poll whom signals.yaml has polled."""
+        await self._store.start()
+        self._task = asyncio.create_task(self._poller.run())
+
+    async def stop(self) -> None:
+        """End polling and close every connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        with contextlib.suppress(Exception):
+            await self._http.close()
+        with contextlib.suppress(Exception):
+            await self._store.stop()
+
+
+def _writer_settings(config: Config) -> RedisSettings:
+    """Give the store's settings with the user that may write, where there is one of its own."""
+    signals = config.signals
+    if not signals.redis_username:
+        return config.redis
+    return replace(config.redis, username=signals.redis_username, password=signals.redis_password)

@@ -30,7 +30,8 @@ class LogSettings:
     Attributes:
         directory: the log directory; each worker has a folder in it.
         keys: the folder of key files; see `pdp audit keygen`.
-        worker: this worker's name, stable across restarts: `[A-Za-z0-9._-]`, at most 64 characters.
+        worker: what workers' names start with; their number follows. Stable across restarts: `[A-Za-z0-9._-]`, at
+            most 64 characters.
         durability: `os` (with the kernel: survives kill -9) or `fsync` (on the disk: survives a power cut).
         identifiers: which identifiers are clear, pseudonyms or left out.
         segment_bytes: a segment is closed when it is at least this large (raw bytes).
@@ -45,7 +46,7 @@ class LogSettings:
 
     directory: Path = Path("var/audit")
     keys: Path = Path("var/keys")
-    worker: str = "w0"
+    worker: str = "w"
     durability: Durability = Durability.OS
     identifiers: IdentifierPolicy = field(default_factory=IdentifierPolicy, metadata={"derived": True})
     segment_bytes: int = 64 << 20

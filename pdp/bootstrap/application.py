@@ -20,7 +20,7 @@ from pdp.audit.answers import AnswerLog
 from pdp.bootstrap.admission import admitted
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
-from pdp.bootstrap.probes import Probes
+from pdp.bootstrap.probes import Parts, Probes
 from pdp.bootstrap.signals import AttributeIntake
 from pdp.config import Config, validated
 from pdp.core.errors import AuditUnavailableError
@@ -69,9 +69,8 @@ class DecisionApplication:
         self._log = AnswerLog(replace(config.audit, worker=f"{config.audit.worker}{place.worker}"))
         self._shared = SharedMetrics(Path(place.shared), place.worker) if place.shared else None
         self._health = Health([SERVICE, ext_authz.SERVICE])
-        self._probes = Probes(
-            self._policies, self._engine, self._attributes, self._log, self._telemetry, self._shared
-        )
+        parts = Parts(self._policies, self._engine, self._attributes, self._log, self._telemetry, self._shared)
+        self._probes = Probes(parts)
         observers = self._telemetry.observers
         self.point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, observers)
         self._intake = AttributeIntake(config, self._policies)

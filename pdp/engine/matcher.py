@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,15 +10,13 @@ from casbin.model import Model
 
 from pdp.core.policy import Matcher, MatchError, Rule
 from pdp.core.record import View
-from pdp.engine.compiled import CompiledEnforcer, ConditionError
+from pdp.engine.compiled import CompiledEnforcer, ConditionError, GiveWay
 from pdp.engine.reference import ReferenceMatcher, refuse_conflict
 from pdp.engine.rows import row_of
 
 Links = Sequence[tuple[str, str, str]]
 
 _LOG: Final = logging.getLogger(__name__)
-# A build runs on a thread beside the event loop; between its steps it lets decisions have the interpreter.
-_YIELD: Final = 0.0002
 
 
 class CompiledMatcher:
@@ -53,11 +50,11 @@ class CompiledEngine:
         """Compile a revision; safe on any thread, one at a time."""
         rows = [("p", *row_of(rule)) for rule in rules] + [tuple(link) for link in links]
         if self._last and self._last[0] == model_text:
-            enforcer = self._last[1].recompiled(rows, checkpoint=_pause)
+            enforcer = self._last[1].recompiled(rows, checkpoint=GiveWay())
         else:
             model = Model()
             model.load_model_from_text(model_text)
-            enforcer = CompiledEnforcer(model, rows, "strict", checkpoint=_pause)
+            enforcer = CompiledEnforcer(model, rows, "strict", checkpoint=GiveWay())
         self._last = (model_text, enforcer)
         return CompiledMatcher(enforcer)
 
@@ -110,7 +107,3 @@ class ShadowEngine:
 
     def _count(self) -> None:
         self.differences += 1
-
-
-def _pause() -> None:
-    time.sleep(_YIELD)

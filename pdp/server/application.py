@@ -38,7 +38,20 @@ class Application(Protocol):
         ...
 
 
-Factory = Callable[[Mapping[str, Any]], Awaitable[Application]]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker stands among those of one service.
+
+    Attributes:
+        worker: its number, from 0; a successor after a crash has its predecessor's.
+        shared: a folder that all of them share while the service runs; empty where there is one worker only.
+    """
+
+    worker: int = 0
+    shared: str = ""
+
+
+Factory = Callable[[Mapping[str, Any], Place], Awaitable[Application]]
 
 
 def load_factory(name: str) -> Factory:
@@ -77,6 +90,7 @@ class ServerSettings:
         http: where HTTP/1.1 is served as well, if given.
         limits: what one caller may ask for.
         tls: certificate files; None serves plaintext.
+        place: where the worker stands among the others.
     """
 
     factory: str
@@ -85,6 +99,7 @@ class ServerSettings:
     http: Address | None = None
     limits: Limits = field(default_factory=Limits)
     tls: Tls | None = None
+    place: Place = field(default_factory=Place)
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -101,4 +116,5 @@ class ServerSettings:
             http=Address(**values["http"]) if values["http"] else None,
             limits=Limits(**values["limits"]),
             tls=Tls(**values["tls"]) if values["tls"] else None,
+            place=Place(**values["place"]),
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 async def serve(control: WorkerEnd, settings: ServerSettings) -> None:
     """One worker's life: start, serve, drain, stop."""
-    application = await load_factory(settings.factory)(settings.settings)
+    application = await load_factory(settings.factory)(settings.settings, settings.place)
     try:
         await application.start()
         await _serve(control, settings, application)

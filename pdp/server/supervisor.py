@@ -1,8 +1,8 @@
 """Worker processes behind one port: started, watched, restarted, drained.
 
 Workers are spawned, never forked (gRPC does not survive a fork), and bind the port themselves with SO_REUSEPORT,
-so that a worker's death costs its own connections only. A worker's metrics live in files of prometheus_client's
-multiprocess mode, which any worker can add up, and which outlast a crash: a counter never goes backwards.
+so that a worker's death costs its own connections only. Each has a number, which its successor after a crash takes
+over, and all have a folder to share, in which they leave their metrics for one another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdp.server import control
-from pdp.server.application import Address, ServerSettings
+from pdp.server.application import Address, Place, ServerSettings
 from pdp.server.envoy import process as envoy_process
 from pdp.server.http_server import bind
 
@@ -74,9 +74,14 @@ class Supervisor:
             http=Address(settings.http.host, ports[1]) if settings.http else None,
         )
         self._directory = Path(tempfile.mkdtemp(prefix="pdp-"))
-        self._environment = _metrics_environment(self._directory) if workers > 1 else {}
+        shared = self._directory / "shared"
+        shared.mkdir()
         self._workers = [
-            Worker(transport, self.settings, self._directory / f"worker-{index}", self._environment)
+            Worker(
+                transport,
+                replace(self.settings, place=Place(index, str(shared) if workers > 1 else "")),
+                self._directory / f"worker-{index}",
+            )
             for index in range(workers)
         ]
         self._stopping = asyncio.Event()
@@ -120,13 +125,10 @@ class Supervisor:
 class Worker:
     """One worker process, and its successors after a crash."""
 
-    def __init__(
-        self, transport: Transport, settings: ServerSettings, directory: Path, environment: dict[str, str]
-    ) -> None:
+    def __init__(self, transport: Transport, settings: ServerSettings, directory: Path) -> None:
         self._transport = transport
         self._settings = settings
         self._directory = directory
-        self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -195,7 +197,6 @@ class Worker:
             return 0
         code = await self._process.wait()
         self._line[1].close()
-        _forget_gauges(self._environment, self._process.pid)
         return code
 
     def _command(self) -> list[str]:
@@ -204,19 +205,5 @@ class Worker:
         return [sys.executable, "-m", "pdp.server.grpcio_worker"]
 
     def _variables(self) -> dict[str, str]:
-        own = {**self._environment, control.DIRECTORY_VARIABLE: str(self._directory)}
+        own = {control.DIRECTORY_VARIABLE: str(self._directory)}
         return own | envoy_process.environment() if self._transport is Transport.ENVOY else own
-
-
-def _metrics_environment(directory: Path) -> dict[str, str]:
-    metrics = directory / "metrics"
-    metrics.mkdir()
-    return {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
-
-
-def _forget_gauges(environment: dict[str, str], pid: int) -> None:
-    """A dead worker's live gauges say nothing any more; its counters go on counting."""
-    metrics = environment.get("PROMETHEUS_MULTIPROC_DIR")
-    if metrics is not None:
-        for file in Path(metrics).glob(f"gauge_live*_{pid}.db"):
-            file.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What one Evaluate costs inside the process, stage by stage: ``python -m tests.bench.hot_path``.
 
-Everything is real: embedded Redis behind the near cache, the sample policy compiled, the decision log on disk, metrics
-and tracing at their defaults. Times are CPU time of this thread, the least of several rounds, in microseconds.
+Everything is real: embedded Redis behind the near cache, the sample policy compiled, the decision log on disk,
+metrics and tracing at their defaults. Times are CPU time of this thread, the least of several rounds, in microseconds.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pdp.config import validated
 from pdp.core.decide import decide
 from pdp.core.entities import context_view, refs
 from pdp.core.request import validate
+from pdp.server.application import Place
 from pdp.server.rpc import Call, Peer, Unary
 from pdp.v1 import policy_decision_pb2 as rpc
 
@@ -76,7 +77,7 @@ async def measure(folder: Path) -> list[tuple[str, float]]:
         config = validated(values)
         provide_keys(config.audit.keys)
         await load_sample(config.redis, config.policy.folder)
-        application = DecisionApplication(config)
+        application = DecisionApplication(config, Place())
         await application.start()
         try:
             await _warm(application)

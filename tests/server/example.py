@@ -6,15 +6,16 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import wrappers_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from prometheus_client import Counter
+from prometheus_client import REGISTRY, Counter, generate_latest
 
+from pdp.server.application import Place
 from pdp.server.health import Health
-from pdp.server.metrics import CONTENT_TYPE, exposition
 from pdp.server.reflection import reflection_routes
 from pdp.server.rpc import (
     Call,
@@ -26,6 +27,7 @@ from pdp.server.rpc import (
     Streaming,
     Unary,
 )
+from pdp.telemetry.sharing import SharedMetrics
 
 SERVICE = "test.v1.Example"
 _CALLS = Counter("example_calls", "Echo calls answered.")
@@ -38,8 +40,9 @@ def path(method: str) -> str:
 class Example:
     """Implements ``pdp.server.application.Application``."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], place: Place) -> None:
         self._settings = settings
+        self._shared = SharedMetrics(Path(place.shared), place.worker) if place.shared else None
         self._health = Health([SERVICE])
         self._cancelled: list[str] = []
         self._draining = False
@@ -72,6 +75,8 @@ class Example:
     async def start(self) -> None:
         if self._settings.get("fail_at_start"):
             raise RuntimeError("this application does not start")
+        if self._shared:
+            self._keeping = asyncio.create_task(self._shared.keep(lambda: generate_latest(REGISTRY)))
         self._health.set(serving=True)
 
     def drain(self) -> None:
@@ -167,7 +172,8 @@ class Example:
         return HttpResponse(503 if self._draining else 200)
 
     async def metrics(self, _request: HttpRequest) -> HttpResponse:
-        return HttpResponse(200, exposition(), {"content-type": CONTENT_TYPE})
+        text = generate_latest(REGISTRY)
+        return HttpResponse(200, self._shared.merged(text) if self._shared else text, {"content-type": "text/plain"})
 
     async def http_echo(self, request: HttpRequest) -> HttpResponse:
         seen = {
@@ -182,5 +188,5 @@ class Example:
         raise ValueError("secret-card-number")
 
 
-async def build(settings: Mapping[str, Any]) -> Example:
-    return Example(settings)
+async def build(settings: Mapping[str, Any], place: Place) -> Example:
+    return Example(settings, place)

@@ -146,6 +146,7 @@ async def test_metrics_add_up_across_workers_and_crashes(start: Start) -> None:
         options = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(server.address, options=options) as channel:
             await channel.unary_unary(path("Echo"))(b"")
+    await asyncio.sleep(1.5)  # what others left is a second old at most
     async with httpx.AsyncClient(headers={"connection": "close"}) as client:
         assert {await counted(client, server) for _ in range(10)} == {30.0}
         os.kill(server.pids[0], signal.SIGKILL)

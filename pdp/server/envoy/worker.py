@@ -45,7 +45,7 @@ class Worker(AsgiApp):
         await receive()
         control = WorkerEnd()
         settings = control.settings()
-        application = await load_factory(settings.factory)(settings.settings)
+        application = await load_factory(settings.factory)(settings.settings, settings.place)
         try:
             await application.start()
         except BaseException:

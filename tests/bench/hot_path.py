@@ -1,7 +1,7 @@
 """What one Evaluate costs inside the process, stage by stage: ``python -m tests.bench.hot_path``.
 
 Everything is real: embedded Redis behind the near cache, the sample policy compiled, the decision log on disk,
-metrics and tracing at their defaults. Times are CPU time of this thread, the least of several rounds, in microseconds.
+metrics and tracing at their defaults. Times are CPU time of this thread in microseconds, the least of several rounds.
 """
 
 from __future__ import annotations

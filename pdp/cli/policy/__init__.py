@@ -13,9 +13,15 @@ import typer
 # Command to module; the module's function has the module's name.
 _COMMANDS: Final = {
     "show": "show",
+    "test": "run_tests",
+    "coverage": "coverage",
+    "mutate": "mutate",
     "lint": "lint",
     "fmt": "fmt",
     "verify": "verify",
+    "explain": "explain",
+    "who-can": "who_can",
+    "what-can": "what_can",
 }
 
 app = typer.Typer(no_args_is_help=True)

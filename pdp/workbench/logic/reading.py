@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -82,9 +82,9 @@ class Reading:
             elif isinstance(node, Ref):
                 self.of(self._path(node))
 
-    def add_values(self, values: Mapping[Path, Value]) -> None:
+    def add_values(self, values: Iterable[tuple[Path, Value]]) -> None:
         """Take note of values that must be told apart from others, such as present ones."""
-        for path, value in values.items():
+        for path, value in values:
             self.of(self._declarations.canonical(path)).constants.update(
                 value if isinstance(value, tuple) else (value,)
             )

@@ -5,7 +5,7 @@ Roles are a list variable like any other, so a result holds for all sets of role
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from pdp.core.condition import Node
@@ -33,7 +33,7 @@ class TypeScope:
         policy: PolicySnapshot,
         resource_type: str,
         conditions: Iterable[Node] = (),
-        values: Mapping[Path, Value] | None = None,
+        values: Iterable[tuple[Path, Value]] = (),
         now: int = PRESENT,
     ) -> None:
         """Abstract what the rules read.

@@ -79,7 +79,7 @@ class Space:
         schema: Schema,
         resource_type: str,
         conditions: Iterable[Node],
-        values: Mapping[Path, Value] | None = None,
+        values: Iterable[tuple[Path, Value]] = (),
         now: int = PRESENT,
     ) -> None:
         """Abstract the schema's ranges for conditions.
@@ -100,7 +100,7 @@ class Space:
         reading.of(ROLES)
         for condition in conditions:
             reading.add(condition)
-        reading.add_values(values or {})
+        reading.add_values(values)
         for group in reading.groups:
             self._add(group)
 

@@ -60,6 +60,11 @@ class NearCache:
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries
         self._tree: _Tree = {entity.value: {} for entity in Entity}
+        # The same dictionaries under names of their own, for the look-up that every request makes.
+        self._subjects = self._tree[_SUBJECT.value]
+        self._resources = self._tree[_RESOURCE.value]
+        self._sessions = self._tree[_SESSION.value]
+        self._devices = self._tree[_DEVICE.value]
         self._queue: deque[Entry] = deque()
 
     def __len__(self) -> int:
@@ -67,22 +72,24 @@ class NearCache:
 
     def peek(self, refs: Refs, schema: Schema, now: float) -> Entities | None:
         """Give all the records, or None if one of them is not to be had."""
-        tree = self._tree
         subject = device = session = resource = None
         try:
             for entity, ref in refs:
-                entry = tree[entity._value_][ref.type][ref.id]
+                if entity is _SUBJECT:
+                    entry = self._subjects[ref.type][ref.id]
+                    subject = entry.record
+                elif entity is _RESOURCE:
+                    entry = self._resources[ref.type][ref.id]
+                    resource = entry.record
+                elif entity is _SESSION:
+                    entry = self._sessions[ref.type][ref.id]
+                    session = entry.record
+                else:
+                    entry = self._devices[ref.type][ref.id]
+                    device = entry.record
                 if entry.schema is not schema or entry.until <= now:
                     return None
                 entry.used = True
-                if entity is _SUBJECT:
-                    subject = entry.record
-                elif entity is _RESOURCE:
-                    resource = entry.record
-                elif entity is _DEVICE:
-                    device = entry.record
-                elif entity is _SESSION:
-                    session = entry.record
         except KeyError:
             return None
         return Entities(subject, device, session, resource)

@@ -22,6 +22,8 @@ from pdp.signals.settings import SignalSettings
 
 _RSA_BITS: Final = 2048
 _KEY_LIMIT: Final = 100
+# RFC 9864 names the curve; RFC 8037 did not.
+_EDWARDS: Final = ("EdDSA", "Ed25519")
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
 
@@ -114,9 +116,10 @@ def _find(keys: tuple[Key, ...], kid: str | None, algorithm: str) -> Key | None:
 
 
 def _fits(key: Key, algorithm: str) -> bool:
-    if key.alg not in (None, algorithm):
+    names = _EDWARDS if algorithm in _EDWARDS else (algorithm,)
+    if key.alg is not None and key.alg not in names:
         return False
-    if algorithm == "EdDSA":
+    if algorithm in _EDWARDS:
         return isinstance(key, OKPKey) and key.curve_name == "Ed25519"
     if algorithm in _CURVES:
         return isinstance(key, ECKey) and key.curve_name == _CURVES[algorithm]

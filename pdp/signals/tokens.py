@@ -67,6 +67,8 @@ class TokenVerifier:
         typ = header.get("typ")
         if not isinstance(typ, str) or typ.lower() not in _TYPES:
             raise _invalid("typ is not secevent+jwt")
+        if "crit" in header or "b64" in header:
+            raise _invalid("the header asks for an extension that is not understood")
         issuer = claims.get("iss")
         transmitter = rules.transmitters.get(issuer) if isinstance(issuer, str) else None
         if transmitter is None:

@@ -1,0 +1,153 @@
+"""``pdp attributes`` as a person uses it, against real servers and the policy folder's schema."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pdp.attributes.announcement import announce, withdraw
+from pdp.cli.attributes import app
+from tests.attributes.support import Server, until
+
+POLICIES = str(Path(__file__).parents[2] / "policies")
+FILE = """\
+version: 1
+records:
+  - entity: subject
+    id: user:alice
+    attributes: {roles: [agent], status: active, regions: [eu, uk], team: "[red]", customer_id: secret-7}
+  - {entity: session, id: s-1, attributes: {risk: 5, revoked: false, subject: alice, auth_time: "-5m"}}
+"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("PDP_")]:
+        monkeypatch.delenv(name)
+
+    def invoke(*arguments: str, url: str = server.url) -> Result:
+        where = ["--redis", url] if url else []
+        return CliRunner().invoke(app, [*arguments, "--policies", POLICIES, *where])
+
+    return invoke
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "attributes.yaml"
+    path.write_text(FILE)
+    return str(path)
+
+
+def _row(result: Result, name: str) -> list[str]:
+    return next(line.split() for line in result.stdout.splitlines() if line.split()[:1] == [name])
+
+
+def test_load_set_get_delete(run: Run, file: str, server: Server) -> None:
+    assert "2 records loaded" in run("load", file).stdout
+    assert "session/s-1 is at version" in run("set", "session/s-1", "risk=90", "last_activity=now").stdout
+    assert server.client().hget("attr:session:session:s-1", "risk") == b"90"
+    shown = run("get", "session/s-1")
+    assert shown.exit_code == 0
+    assert _row(shown, "risk")[1] == "90"
+    assert _row(shown, "risk")[-1] == "usable"
+    assert _row(shown, "revoked")[1] == "false"
+    assert _row(shown, "network")[-1] == "missing"
+    assert "is deleted, at version" in run("delete", "session/s-1").stdout
+    assert "session/s-1 is not on record" in str(run("get", "session/s-1").exception)
+
+
+def test_values_are_shown_as_far_as_the_schema_lets_them_be_seen(run: Run, file: str) -> None:
+    run("load", file)
+    shown = run("get", "user:alice")
+    assert "secret-7" not in shown.stdout
+    assert _row(shown, "customer_id")[1] == "(hidden)"
+    assert _row(shown, "team")[1] == "[red]"  # And no markup is taken from a value.
+    assert "alice" not in _row(run("get", "session/s-1"), "subject")
+
+
+def test_a_stale_and_an_invalid_attribute_are_named(run: Run, file: str, server: Server) -> None:
+    run("load", file)
+    server.client().hset("attr:session:session:s-1", mapping={"risk@issued_at": "1000", "revoked": "maybe"})
+    shown = run("get", "session/s-1")
+    assert _row(shown, "risk")[-1] == "stale"
+    assert _row(shown, "revoked")[-1] == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["set", "session/s-1", "risk=500"], "risk: must be a whole number from 0 to 100"),
+        (["set", "session/s-1", "risk"], "'risk' is not of the form name=value"),
+        (["set", "session/s-2", "risk=5"], "session/s-2 is not on record; --create makes it"),
+        (["set", "session/s-1", "rsik=5"], "no such attribute; there are:"),
+        (["set", "planet/x", "a=b"], "must start with one of"),
+        (["get", "user:bob"], "subject/user:bob is not on record"),
+        (["get", "robot:x"], "subject type 'robot': must be one of service, user"),
+        (["delete", "user:bob"], "not on record"),
+        (["load", "/nonexistent.yaml"], "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(run: Run, file: str, arguments: list[str], problem: str) -> None:
+    run("load", file)
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert problem in str(result.exception)
+
+
+def test_create_makes_an_entity(run: Run) -> None:
+    assert run("set", "session/s-9", "risk=5", "--create").exit_code == 0
+    assert _row(run("get", "session/s-9"), "risk")[1] == "5"
+
+
+def test_the_store_of_a_running_service_is_found(run: Run, server: Server) -> None:
+    assert "no store: give --redis URL" in str(run("get", "user:alice", url="").exception)
+    announce(server.url)
+    try:
+        assert "is not on record" in str(run("get", "user:alice", url="").exception)
+    finally:
+        withdraw(server.url)
+
+
+def test_a_store_that_is_not_there_is_named(run: Run) -> None:
+    assert "ConnectionError" in str(run("get", "user:alice", url="redis://127.0.0.1:1").exception)
+
+
+def test_a_bad_url_is_refused_without_being_shown(run: Run) -> None:
+    result = run("get", "user:alice", url="http://u:hunter2@h")
+    assert "must start with one of redis://" in str(result.exception)
+    assert "hunter2" not in str(result.exception)
+
+
+def test_watch_follows_changes_until_ctrl_c(run: Run, file: str, server: Server, tmp_path: Path) -> None:
+    run("load", file)
+    out = tmp_path / "watched"
+    program = "from pdp.cli.attributes import app; app()"
+    arguments = ["watch", "--redis", server.url, "--policies", POLICIES]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with (
+        out.open("w") as sink,
+        subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=sink, env=environment) as watcher,
+    ):
+        until(lambda: "following changes" in out.read_text(), "it does not follow", limit=30)
+        run("set", "session/s-1", "risk=6")
+        until(lambda: "session/s-1 changed version" in out.read_text(), "no first change", limit=30)
+        run("set", "session/s-1", "risk=90", "subject=bob")
+        until(lambda: "session/s-1 risk 6 → 90" in out.read_text(), "no second change", limit=30)
+        run("delete", "session/s-1")
+        until(lambda: "session/s-1 is not on record" in out.read_text(), "no deletion", limit=30)
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(10) == 0
+    assert "bob" not in out.read_text()
+    assert "subject (hidden) → (hidden)" in out.read_text()

@@ -94,6 +94,26 @@ class AttributeSource(Protocol):
         """
 
 
+class ChangeListener(Protocol):
+    """Whoever is to hear of changes in the attribute store. No method may wait or raise."""
+
+    def changed(self, entity: str, kind: str, identifier: str) -> None:
+        """Take note that an entity's record was written, deleted, or has expired; reads give the new one already."""
+
+    def everything_changed(self) -> None:
+        """Take note that any record may have changed: the store was emptied, or was out of sight until now."""
+
+
+class ChangeFeed(Protocol):
+    """Tells of every change in the attribute store, whether or not the record is held in memory."""
+
+    def follow(self, listener: ChangeListener) -> None:
+        """Tell a listener of all changes from now on."""
+
+    def staleness(self) -> float | None:
+        """Give for how many seconds changes may have gone untold; None while they are not told at all."""
+
+
 class DecisionLog(Protocol):
     """The audit trail of decisions."""
 

@@ -9,6 +9,7 @@ from typing import Final
 from pdp.attributes.cache import NearCache
 from pdp.attributes.flights import Flights
 from pdp.attributes.keys import split_key
+from pdp.ports import ChangeListener
 
 _log: Final = logging.getLogger(__name__)
 
@@ -33,12 +34,22 @@ class Lease:
         self.flushes = 0
         self.lapses = 0
         self.connections = 0
+        self._listeners: list[ChangeListener] = []
+
+    def follow(self, listener: ChangeListener) -> None:
+        """Pass on to a listener what changes."""
+        self._listeners.append(listener)
+
+    def staleness(self) -> float | None:
+        """Give for how many seconds changes may have gone unheard; None while they are not heard of at all."""
+        return max(0.0, time.monotonic() - self.until + self._duration) if self.until > 0 else None
 
     def established(self) -> None:
         """Begin: whatever was read before may have changed unseen."""
         self._drop_all()
         self.connected, self.reason = True, ""
         self.connections += 1
+        self._tell_everything()
         _log.info("attribute tracking established")
 
     def changed(self, key: bytes) -> None:
@@ -46,10 +57,13 @@ class Lease:
         self._flights.forget(key.decode("ascii", "replace"))
         if parts := split_key(key):
             self.invalidations += self._cache.invalidate(*parts)
+            for listener in self._listeners:
+                listener.changed(*parts)
 
     def everything_changed(self) -> None:
         """Drop all."""
         self._drop_all()
+        self._tell_everything()
         _log.warning("attribute store was flushed")
 
     def vouched(self, at: float) -> None:
@@ -64,6 +78,10 @@ class Lease:
             _log.warning("attribute tracking lost: %s", reason)
         self.connected, self.reason, self.until = False, reason, 0.0
         self._drop_all()
+
+    def _tell_everything(self) -> None:
+        for listener in self._listeners:
+            listener.everything_changed()
 
     def _drop_all(self) -> None:
         self.flushes += 1

@@ -20,7 +20,7 @@ from pdp.core.entities import Entities
 from pdp.core.errors import AttributesUnavailableError
 from pdp.core.record import Record
 from pdp.core.schema import Schema
-from pdp.ports import Refs
+from pdp.ports import ChangeListener, Refs
 
 
 class RedisAttributes:
@@ -82,6 +82,14 @@ class RedisAttributes:
         except TimeoutError:
             raise AttributesUnavailableError("the attribute store did not answer in time") from None
         return Entities(**held, **{item.entity.value: found[item.key] for item in wants})
+
+    def follow(self, listener: ChangeListener) -> None:
+        """Tell a listener of all changes from now on; see ``ChangeFeed``."""
+        self._lease.follow(listener)
+
+    def staleness(self) -> float | None:
+        """Give for how many seconds changes may have gone untold; see ``ChangeFeed``."""
+        return self._lease.staleness()
 
     def ready(self) -> str | None:
         """Say why cached attributes may not decide now, or None where they may."""

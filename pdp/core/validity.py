@@ -15,16 +15,22 @@ def reliable_until(effect: Effect, entities: Entities, plan: Plan, schema: Schem
     It is the earliest of the schema's cap for the effect, the age limit of every attribute that was read, and every
     moment at which a comparison with the present time changes.
     """
-    until = now + (schema.allow_lifetime if effect is ALLOW else schema.deny_lifetime)
+    cap = now + (schema.allow_lifetime if effect is ALLOW else schema.deny_lifetime)
+    return min(cap, next_change(entities, plan, now))
+
+
+def next_change(entities: Entities, plan: Plan, now: float) -> float:
+    """Give the first time at which time alone may change a decision by rules; infinite where it never does."""
+    until = float("inf")
     for horizon in plan.horizons:
         record = entities[horizon.position]
         if record is None:
             continue
         # What is next to change of a record stays so until then.
-        next_change = record.horizons.get(plan)
-        if next_change is None or next_change <= now:
-            next_change = record.horizons[plan] = _next_change(record, horizon, now)
-        until = min(until, next_change)
+        at = record.horizons.get(plan)
+        if at is None or at <= now:
+            at = record.horizons[plan] = _next_change(record, horizon, now)
+        until = min(until, at)
     return until
 
 

@@ -12,11 +12,15 @@ from rich.markup import escape
 
 from pdp.cli.policy.options import DEFAULT_FOLDER, AsJson, Folder
 from pdp.cli.policy.problems import underline
+from pdp.engine.matcher import CompiledEngine
 from pdp.policy.source import Source
+from pdp.workbench.coverage import measure
 from pdp.workbench.files import PolicyFiles, read_policy
 from pdp.workbench.layout import format_rules
 from pdp.workbench.lint import Finding, Report, Severity, apply_fixes
 from pdp.workbench.lint import lint as find
+from pdp.workbench.testing import read_suites, run
+from pdp.workbench.testing.documents import FOLDER as TESTS
 
 _STYLES: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 # Each round of mending may uncover what the one before hid.
@@ -26,25 +30,33 @@ _ROUNDS: Final = 5
 def lint(
     folder: Folder = DEFAULT_FOLDER,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what is mechanical, and lay the files out.")] = False,
+    tests: Annotated[bool, typer.Option(help="Run the policy's tests, to find rules that none decides.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Find what is wrong, or likely not meant. Exits 0 where there is nothing, 1 where there is something."""
-    files = read_policy(folder)
+    files, report = _look(folder, tests=tests)
     mended: set[str] = set()
-    report = find(files)
     for _ in range(_ROUNDS if fix else 0):
         changed = _mend(files, report)
         if not changed:
             break
         mended |= changed
-        files = read_policy(folder)
-        report = find(files)
+        files, report = _look(folder, tests=tests)
     console = Console()
     if as_json:
         console.print_json(data=_report_data(report, sorted(mended)))
     else:
         _show(console, files, report, sorted(mended))
     raise typer.Exit(1 if report.findings else 0)
+
+
+def _look(folder: Path, *, tests: bool) -> tuple[PolicyFiles, Report]:
+    wanted = tests and any((folder / TESTS).glob("*.yaml"))
+    files = read_policy(folder, CompiledEngine() if wanted else None)
+    if not wanted or files.policy is None:
+        return files, find(files)
+    coverage = measure(run(read_suites(folder, files.policy), files.policy), files.policy)
+    return files, find(files, {it.rule.id for it in coverage.rules if it.determined})
 
 
 def _mend(files: PolicyFiles, report: Report) -> set[str]:

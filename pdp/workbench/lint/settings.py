@@ -1,12 +1,12 @@
-"""lint.yaml: what a policy's own team counts as sensitive, as assurance, as purpose and as posture. Optional.
+"""What a policy's own team counts as sensitive (review.yaml), as assurance, as purpose and as posture (lint.yaml).
 
-::
+Both files are optional. lint.yaml::
 
     version: 1
-    sensitive: [cardholder_data, health_note]
     assurance: [session.aal]
     purpose: [context.purpose]
     posture: [device.compliant, device.managed]
+    # end
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from pdp.core.decision import Entity
+from pdp.core.errors import PolicyInvalidError
 from pdp.core.policy import PolicySnapshot
-from pdp.policy.fields import DOTTED_NAME, Fields
+from pdp.policy.fields import Fields
 from pdp.policy.files import read_file
 from pdp.policy.problems import Problems, did_you_mean
 from pdp.policy.source import decode, require_end
 from pdp.policy.yaml_reader import Node, read_yaml
 from pdp.workbench.logic.reading import Path
+from pdp.workbench.review import Review, read_review
 
 FILE: Final = "lint.yaml"
 _TELLING: Final = re.compile(r"card|(^|_)pan(_|$)|health|medical|patient|clinical|diagnos|(^|_)phi(_|$)")
 _PATH: Final = re.compile(r"(subject|device|session|context)\.[a-z][a-z0-9_]*", re.ASCII)
 _PATH_HELP: Final = "subject, device, session or context, a dot, and the attribute's name"
-_KEYS: Final = ("sensitive", "assurance", "purpose", "posture")
+_KEYS: Final = ("assurance", "purpose", "posture")
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,28 @@ class Settings:
     posture: tuple[Path, ...]
 
 
-def default_settings(policy: PolicySnapshot) -> Settings:
-    """Go by names: types and classes that speak of cards or health, the schema's step-up level, every device fact."""
+def default_settings(policy: PolicySnapshot, review: Review) -> Settings:
+    """Go by names: types and classes that speak of cards or health, the schema's step-up level, every device fact.
+
+    Args:
+        policy: the revision.
+        review: says what is sensitive, where it does; then names do not count.
+    """
     schema = policy.schema
-    telling = {it for it in schema.resources if any(_TELLING.search(name) for name in policy.hierarchy.resources[it])}
+    covers = policy.hierarchy.resources
+    if review.sensitive is None:
+        sensitive = [it for it in schema.resources if any(_TELLING.search(name) for name in covers[it])]
+    else:
+        sensitive = [it for it in schema.resources if review.is_sensitive(policy, it)]
     level = ((Entity.SESSION, schema.step_up.level),) if schema.step_up else ()
     purpose = tuple((Entity.CONTEXT, name) for name in schema.attributes_of(Entity.CONTEXT) if name == "purpose")
     posture = tuple((Entity.DEVICE, name) for name in sorted(schema.attributes_of(Entity.DEVICE)))
-    return Settings(frozenset(telling), level, purpose, posture)
+    return Settings(frozenset(sensitive), level, purpose, posture)
 
 
 def read_settings(folder: FilePath, policy: PolicySnapshot, problems: Problems) -> Settings:
-    """Read lint.yaml; where there is none, or a key is left out, go by names."""
-    default = default_settings(policy)
+    """Read review.yaml and lint.yaml; where there is none, or a key is left out, go by names."""
+    default = default_settings(policy, _review(folder, policy, problems))
     if not (folder / FILE).exists():
         return default
     content = read_file(folder, FILE, problems)
@@ -70,27 +81,22 @@ def read_settings(folder: FilePath, policy: PolicySnapshot, problems: Problems) 
         return default
     fields = Fields(source, problems)
     given = fields.document(root, (), _KEYS)
-    sensitive = _sensitive(fields, given["sensitive"], policy) if "sensitive" in given else default.sensitive
-    paths = {key: _paths(fields, given[key], policy) for key in _KEYS[1:] if key in given}
+    found = {key: _paths(fields, given[key], policy) for key in _KEYS if key in given}
     return Settings(
-        sensitive,
-        paths.get("assurance", default.assurance),
-        paths.get("purpose", default.purpose),
-        paths.get("posture", default.posture),
+        default.sensitive,
+        found.get("assurance", default.assurance),
+        found.get("purpose", default.purpose),
+        found.get("posture", default.posture),
     )
 
 
-def _sensitive(fields: Fields, node: Node, policy: PolicySnapshot) -> frozenset[str]:
-    covers = policy.hierarchy.resources
-    types = policy.schema.resources
-    known = frozenset().union(*(covers[it] for it in types))
-    found: set[str] = set()
-    for item in fields.items(node):
-        name = fields.name(item, DOTTED_NAME)
-        if name is not None and name not in known:
-            fields.refuse(item, f"the policy has no resource type or class {name!r}", did_you_mean(name, known))
-        found.update(it for it in types if name in covers[it])
-    return frozenset(found)
+def _review(folder: FilePath, policy: PolicySnapshot, problems: Problems) -> Review:
+    try:
+        return read_review(folder, policy)
+    except PolicyInvalidError as error:
+        for problem in error.problems:
+            problems.add(problem)
+        return Review()
 
 
 def _paths(fields: Fields, node: Node, policy: PolicySnapshot) -> tuple[Path, ...]:

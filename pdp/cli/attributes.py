@@ -129,7 +129,7 @@ def load(
     async def put(writer: AttributeWriter) -> int:
         return await load_file(file, schema, writer, time.time())
 
-    typer.echo(f"{asyncio.run(_with_writer(settings, schema, put))} records loaded from {file}")
+    typer.echo(f"records loaded from {file}: {asyncio.run(_with_writer(settings, schema, put))}")
 
 
 @app.command()
@@ -216,7 +216,7 @@ def _value(attribute: Attribute, record: Record | None) -> str:
     if attribute.sensitivity is not Sensitivity.CLEAR:
         return "(hidden)"
     value = record.view.__dict__.get(attribute.name)
-    if attribute.kind is Kind.TIME and isinstance(value, int):
+    if attribute.kind is Kind.TIME and isinstance(value, int) and value:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, tuple):
         return ", ".join(value)

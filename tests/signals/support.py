@@ -68,6 +68,12 @@ def signals_text(transmitter: Transmitter | None = None) -> str:
     return text
 
 
+def with_line(text: str, line: str) -> str:
+    """Add a line to the identity provider's part of a signals.yaml."""
+    assert text.count("    configuration_uri:") == 1
+    return text.replace("    configuration_uri:", f"    {line}\n    configuration_uri:")
+
+
 def rules_of(text: str) -> SignalRules:
     """Read a signals.yaml under the sample's schema."""
     problems = Problems()

@@ -51,6 +51,8 @@ class Transmitter:
         published: the keys its ``jwks_uri`` gives out.
         answer_keys: what is given out in the place of those keys, if anything.
         answer_jwks: what is given out in the place of the whole key set, if anything.
+        answer_poll: what a poll is answered, if anything but tokens.
+        metadata_changes: parts of its metadata that are other than they should be.
         delay: seconds before every answer.
         down: whether it answers 503 to everything.
         secret: the Authorization header it asks for, but for metadata and keys.
@@ -66,6 +68,8 @@ class Transmitter:
         self.published = [self.key]
         self.answer_keys: list[Any] = []
         self.answer_jwks: Any = None
+        self.answer_poll: Any = None
+        self.metadata_changes: dict[str, Any] = {}
         self.delay = 0.0
         self.down = False
         self.secret = secret
@@ -171,9 +175,12 @@ class Transmitter:
             "configuration_endpoint": f"{self.url}/stream",
             "status_endpoint": f"{self.url}/status",
             "verification_endpoint": f"{self.url}/verify",
+            **self.metadata_changes,
         }
 
     def _poll(self, _: str, body: Any, __: Mapping[str, str]) -> tuple[int, Any]:
+        if self.answer_poll is not None:
+            return 200, self.answer_poll
         with self._news:
             for jti in body.get("ack", ()):
                 self.acknowledged.append(jti)

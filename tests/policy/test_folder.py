@@ -33,7 +33,7 @@ async def watched(source: FolderSource) -> AsyncIterator[None]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is waited for is a file's fate, which tells nobody
+        while not condition():
             await asyncio.sleep(INTERVAL / 2)
 
 

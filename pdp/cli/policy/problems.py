@@ -64,9 +64,10 @@ def underline(console: Console, number: int, column: int, length: int, line: str
         line: the line's text.
     """
     column = max(column, 1)
-    start = max(0, column - console.width + 24)
+    room = console.width - 12
+    start = max(0, column - room // 2) if len(line) > room else 0
     before = line[start : column - 1].expandtabs(_TAB)
-    shown = line[start:].expandtabs(_TAB)[: console.width - 12]
+    shown = line[start:].expandtabs(_TAB)[:room]
     margin = f"{number:>6} | "
     console.print(f"[dim]{margin}[/]{escape(shown)}", soft_wrap=True, highlight=False)
     mark = "^" * min(length, max(1, len(shown) - len(before)))

@@ -14,7 +14,7 @@ from pdp.core.decision import Entity
 from pdp.core.request import EntityRef
 from pdp.signals import Poller
 from tests.attributes.support import Server, eventually
-from tests.signals.support import DEVICE, LAPTOP, OPAQUE, SESSION, World, receiving, rules_of, signals_text
+from tests.signals.support import DEVICE, LAPTOP, OPAQUE, SESSION, World, receiving, rules_of, signals_text, with_line
 from tests.signals.transmitter import CAEP, Transmitter
 
 REVOKED, COMPLIANCE = CAEP + "session-revoked", CAEP + "device-compliance-change"
@@ -22,8 +22,8 @@ REVOKED, COMPLIANCE = CAEP + "session-revoked", CAEP + "device-compliance-change
 
 def polled(transmitter: Transmitter, secret: str = "") -> str:
     """Give a signals.yaml that has the transmitter polled."""
-    extra = f"    poll_uri: {transmitter.url}/poll\n" + (f"    secret: {secret}\n" if secret else "")
-    return signals_text(transmitter).replace("    configuration_uri:", extra + "    configuration_uri:")
+    text = with_line(signals_text(transmitter), f"poll_uri: {transmitter.url}/poll")
+    return with_line(text, f"secret: {secret}") if secret else text
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 from pdp.core.signals.events import uri_of
 from pdp.signals import SignalSettings, StreamClient, TransmitterError, TransmitterHttp
 from pdp.signals.settings import SecretError
-from tests.signals.support import rules_of, signals_text
+from tests.signals.support import rules_of, signals_text, with_line
 from tests.signals.transmitter import Transmitter
 
 ENDPOINT = "https://pdp.example.com/signals/push"
@@ -48,11 +48,8 @@ async def test_a_stream_s_life(transmitter: Transmitter, http: TransmitterHttp) 
 
 async def test_only_events_of_the_file_are_asked_for(transmitter: Transmitter, http: TransmitterHttp) -> None:
     text = signals_text(transmitter)
-    narrowed = (
-        text[: text.index("    events:\n")]
-        + "    events: [caep/session-revoked]\n"
-        + text[text.index("    # A member") :]
-    )
+    before, after = text[: text.index("    events:\n")], text[text.index("    # A member") :]
+    narrowed = f"{before}    events: [caep/session-revoked]\n{after}"
     created = await client_of(transmitter, http, narrowed).create(ENDPOINT)
     assert created["events_requested"] == [uri_of("caep/session-revoked")]
 
@@ -61,18 +58,14 @@ async def test_a_push_stream_is_told_the_header_to_bring(
     transmitter: Transmitter, http: TransmitterHttp, tmp_path: Path
 ) -> None:
     (tmp_path / "push").write_text("Bearer pushed")
-    text = signals_text(transmitter).replace(
-        "    configuration_uri:", "    authorization: push\n    configuration_uri:"
-    )
+    text = with_line(signals_text(transmitter), "authorization: push")
     created = await client_of(transmitter, http, text, secrets=tmp_path).create(ENDPOINT)
     assert created["delivery"]["authorization_header"] == "Bearer pushed"
 
 
 async def test_a_polled_stream(transmitter: Transmitter, http: TransmitterHttp) -> None:
-    extra = f"    poll_uri: {transmitter.url}/poll\n    configuration_uri:"
-    created = await client_of(
-        transmitter, http, signals_text(transmitter).replace("    configuration_uri:", extra)
-    ).create("")
+    text = with_line(signals_text(transmitter), f"poll_uri: {transmitter.url}/poll")
+    created = await client_of(transmitter, http, text).create("")
     assert created["delivery"] == {"method": "urn:ietf:rfc:8936"}
 
 
@@ -81,7 +74,7 @@ async def test_our_secret_is_brought_to_the_api_alone(
 ) -> None:
     transmitter.secret = "Bearer api"
     (tmp_path / "api").write_text("Bearer api\n")
-    text = signals_text(transmitter).replace("    configuration_uri:", "    secret: api\n    configuration_uri:")
+    text = with_line(signals_text(transmitter), "secret: api")
     assert await client_of(transmitter, http, text, secrets=tmp_path).read() == []
     with pytest.raises(TransmitterError, match="401"):
         await client_of(transmitter, http).read()

@@ -17,7 +17,7 @@ from joserfc.jwk import RSAKey
 from pdp.ports import Outcome
 from pdp.signals import SetError, SetErrorCode, SignalSettings
 from tests.attributes.support import Server
-from tests.signals.support import OPAQUE, SESSION, World, receiving, signals_text
+from tests.signals.support import OPAQUE, SESSION, World, receiving, signals_text, with_line
 from tests.signals.transmitter import CAEP, SSF, Transmitter, new_key, sign
 
 REVOKED = CAEP + "session-revoked"
@@ -255,9 +255,7 @@ async def test_events_of_the_stream_itself_need_no_permission(
 
 
 async def test_the_header_agreed_on_is_required(server: Server, transmitter: Transmitter, tmp_path: object) -> None:
-    text = signals_text(transmitter).replace(
-        "    configuration_uri:", "    authorization: push\n    configuration_uri:"
-    )
+    text = with_line(signals_text(transmitter), "authorization: push")
     async with receiving(server, transmitter, text=text, secrets=tmp_path) as world:
         token = transmitter.token(REVOKED, OPAQUE)
         with pytest.raises(SetError) as unset:

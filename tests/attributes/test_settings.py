@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,4 +96,4 @@ def test_settings_that_cannot_work_are_refused_by_name(changes: dict[str, object
 
 def test_every_setting_is_documented() -> None:
     for name in RedisSettings.__dataclass_fields__:
-        assert f"\n        {name}: " in (RedisSettings.__doc__ or "")
+        assert f"\n    {name}: " in inspect.cleandoc(RedisSettings.__doc__ or "")

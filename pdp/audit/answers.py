@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pdp.audit.errors import AuditError, AuditUnavailable
+from pdp.audit.errors import AuditUnavailable
 from pdp.audit.identifiers import IdentifierPolicy, Treatment
 from pdp.audit.keys import load_keys
 from pdp.audit.log import DecisionLog
 from pdp.audit.settings import Durability, LogSettings
 from pdp.core.decision import Entity
-from pdp.core.errors import AuditUnavailableError
+from pdp.core.errors import AuditUnavailableError, PdpError
 from pdp.core.reasons import Reason
 from pdp.core.schema import Schema
 from pdp.ports import Answer
@@ -57,7 +57,7 @@ class AnswerLog:
         settings = replace(self._settings, identifiers=identifiers_of(schema)) if schema else self._settings
         try:
             self._log = await asyncio.to_thread(lambda: DecisionLog(settings, load_keys(settings.keys)))
-        except AuditError as error:
+        except PdpError as error:
             raise AuditUnavailableError(f"the decision log cannot be opened: {error}") from error
         torn = self._log.torn
         self.note("start", **({"torn_tail": str(torn)} if torn else {}))

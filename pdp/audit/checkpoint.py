@@ -4,9 +4,9 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pdp.audit.errors import NoteError
 from pdp.audit.merkle import HASH_BYTES, leaf_hash, root_of
-from pdp.audit.note import Signer, Verifier, decode_base64, open_note
+from pdp.signing.errors import NoteError
+from pdp.signing.note import Signer, Verifier, decode_base64, open_note
 
 INDEX_SUFFIX = "/index"
 

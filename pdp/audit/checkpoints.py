@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Protocol
 
 from pdp.audit.checkpoint import Checkpoint, indexed_trees, tree_index
-from pdp.audit.errors import NoteError
-from pdp.audit.note import Signer, Verifier
 from pdp.audit.recovery import CHECKPOINT_FILE, ResumePoint
 from pdp.audit.segment import CHECKPOINTS, ChainState, list_workers, replace_file
+from pdp.signing.errors import NoteError
+from pdp.signing.note import Signer, Verifier
 
 INDEX_FILE = "index"
 _log = logging.getLogger(__name__)

@@ -29,11 +29,3 @@ class FormatError(AuditError):
 
 class ProofError(AuditError):
     """An inclusion or consistency proof does not hold."""
-
-
-class NoteError(AuditError):
-    """A signed note, key or checkpoint is malformed, or no known key signed it."""
-
-
-class KeyFileError(AuditError):
-    """A key file is missing, unreadable by its owner only, or malformed."""

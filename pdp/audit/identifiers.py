@@ -12,7 +12,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quote
 from types import MappingProxyType
 
-from pdp.audit.errors import KeyFileError
+from pdp.signing.errors import KeyFileError
 
 _PSEUDONYM_BYTES = 16
 _PSEUDONYM_CHARS = 22

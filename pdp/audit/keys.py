@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pdp.audit.errors import KeyFileError, NoteError
 from pdp.audit.identifiers import PseudonymKey
-from pdp.audit.note import Signer, Verifier
 from pdp.audit.sealing import KEY_BYTES, KeyRing
+from pdp.signing.errors import KeyFileError, NoteError
+from pdp.signing.note import Signer, Verifier
 
 SIGNING, VKEY = "signing.key", "log.vkey"
 PSEUDONYM, ENCRYPTION = "pseudonym", "encryption"

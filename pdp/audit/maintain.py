@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-from pdp.audit.errors import AuditError
 from pdp.audit.keys import load_ring
 from pdp.audit.sealing import KeyRing
 from pdp.audit.searchindex import build, is_current, latest_time
 from pdp.audit.segment import CHECKPOINTS, INDEX, SegmentFile, SegmentReader, compress, list_segments, sync_folder
+from pdp.core.errors import PdpError
 
 _DAY_MICROS = 86_400 * 1_000_000
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def maintain(folder: Path, ring: KeyRing | None, retention_days: int, *, pack: b
     for segment in closed:
         try:
             _see_to(segment, ring, pack=pack)
-        except AuditError as error:
+        except PdpError as error:
             _log.warning("%s is left as it is: %s", segment.path.name, error)
     if retention_days:
         _expire(folder, ring, retention_days)
@@ -61,7 +61,7 @@ def _expire(folder: Path, ring: KeyRing | None, retention_days: int) -> None:
         try:
             with SegmentReader(segment.path) as reader:
                 latest = latest_time(segment.beside(INDEX), reader.header()[0], ring)
-        except AuditError as error:
+        except PdpError as error:
             _log.warning("%s is kept: %s", segment.path.name, error)
             return
         if latest >= oldest_kept:
@@ -82,7 +82,7 @@ def main() -> None:
     os.nice(19)
     try:
         maintain(options.folder, load_ring(options.keys), options.retention_days, pack=not options.no_compress)
-    except (AuditError, OSError) as error:
+    except (PdpError, OSError) as error:
         sys.exit(f"{options.folder}: {error}")
 
 

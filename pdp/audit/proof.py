@@ -15,7 +15,7 @@ from typing import Any
 from pdp.audit.checkpoint import Checkpoint
 from pdp.audit.decoding import PlainDecoder, SealedDecoder
 from pdp.audit.encoding import SEALED_INLINE, definition_payload, sealed_prefix
-from pdp.audit.errors import AuditError, FormatError, NoteError, ProofError
+from pdp.audit.errors import FormatError, ProofError
 from pdp.audit.framing import INLINE
 from pdp.audit.merkle import (
     Frontier,
@@ -28,12 +28,14 @@ from pdp.audit.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from pdp.audit.note import Verifier
 from pdp.audit.reading import Frame, open_segment, parse, walk
 from pdp.audit.recovery import CHECKPOINT_FILE
 from pdp.audit.sealing import RECORD, TEMPLATE, KeyRing, unseal_with
 from pdp.audit.searchindex import TILE, SegmentIndex, is_current
 from pdp.audit.segment import INDEX, SegmentFile, list_segments, list_workers
+from pdp.core.errors import PdpError
+from pdp.signing.errors import NoteError
+from pdp.signing.note import Verifier
 
 INCLUSION = "pdp-audit-inclusion/v1"
 
@@ -219,7 +221,7 @@ def check_inclusion(proof: Mapping[str, Any], verifier: Verifier) -> ProvedRecor
         verify_inclusion(leaf_hash(leaf_input), index, checkpoint.size, path, checkpoint.root)
         return ProvedRecord(parse(text), index, checkpoint)
     except (KeyError, TypeError, ValueError, AttributeError, NoteError, FormatError) as error:
-        detail = str(error) if isinstance(error, AuditError) else "a part is missing or malformed"
+        detail = str(error) if isinstance(error, PdpError) else "a part is missing or malformed"
         raise ProofError(f"the proof cannot be used: {detail}") from None
 
 

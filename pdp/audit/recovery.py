@@ -15,10 +15,9 @@ from struct import error as struct_error
 
 from pdp.audit.checkpoint import Checkpoint
 from pdp.audit.decoding import Decoder
-from pdp.audit.errors import FormatError, LogDamaged, NoteError, ProofError
+from pdp.audit.errors import FormatError, LogDamaged, ProofError
 from pdp.audit.framing import DEFINITION, HEAD, HEAD_BYTES, MAGIC, MAX_TEMPLATE
 from pdp.audit.merkle import Frontier
-from pdp.audit.note import Verifier
 from pdp.audit.replay import Fault, Kind, Replay, replay
 from pdp.audit.segment import (
     ChainState,
@@ -29,6 +28,8 @@ from pdp.audit.segment import (
     replace_file,
     sync_folder,
 )
+from pdp.signing.errors import NoteError
+from pdp.signing.note import Verifier
 
 CHECKPOINT_FILE = "checkpoint"
 RESUME_FILE = "resume"

@@ -18,7 +18,8 @@ from struct import Struct
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pdp.audit.errors import FormatError, KeyFileError
+from pdp.audit.errors import FormatError
+from pdp.signing.errors import KeyFileError
 
 KEY_BYTES = 32
 RECORD, TEMPLATE = 0, 1

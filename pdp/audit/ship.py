@@ -19,6 +19,7 @@ from pdp.audit.sealing import KeyRing
 from pdp.audit.searchindex import micros
 from pdp.audit.segment import list_workers, replace_file
 from pdp.audit.sinks import Entry, Sink, SinkError
+from pdp.core.errors import PdpError
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Shipper:
             try:
                 self.run_once()
                 pause = _SHORTEST_PAUSE
-            except (AuditError, OSError) as error:
+            except (PdpError, OSError) as error:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 _log.warning("shipping waits %.1f s: %s", pause, error)
             stop.wait(pause)

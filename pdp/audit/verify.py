@@ -16,8 +16,7 @@ from pathlib import Path
 
 from pdp.audit.checkpoint import INDEX_SUFFIX, Checkpoint, indexed_trees
 from pdp.audit.checkpoints import INDEX_FILE
-from pdp.audit.errors import FormatError, NoteError
-from pdp.audit.note import Verifier
+from pdp.audit.errors import FormatError
 from pdp.audit.recovery import CHECKPOINT_FILE
 from pdp.audit.replay import Fault, Kind, Replay, replay
 from pdp.audit.segment import (
@@ -28,6 +27,8 @@ from pdp.audit.segment import (
     SegmentReader,
     list_segments,
 )
+from pdp.signing.errors import NoteError
+from pdp.signing.note import Verifier
 
 _POOL_FROM_BYTES = 8 << 20
 

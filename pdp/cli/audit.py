@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pdp.audit import AuditError, AuditUnavailable, DecisionLog, Durability, LogSettings, load_keys
+from pdp.audit import AuditUnavailable, DecisionLog, Durability, LogSettings, load_keys
 from pdp.audit.checkpoint import Checkpoint
 from pdp.audit.export import csv_lines, ocsf_lines
 from pdp.audit.follow import Follower
@@ -40,7 +40,6 @@ from pdp.audit.keys import (
     load_ring,
     load_verifier,
 )
-from pdp.audit.note import Verifier
 from pdp.audit.proof import check_inclusion, load_proof, prove, prove_consistency, save_proof
 from pdp.audit.reading import parse
 from pdp.audit.report import csv_rows, review
@@ -56,6 +55,7 @@ from pdp.audit.verify import verify as verify_log
 from pdp.cli.audit_output import progress_bar, record_line, record_panel, review_view, verify_data, verify_view
 from pdp.config import load as load_config
 from pdp.core.errors import PdpError
+from pdp.signing.note import Verifier
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -125,7 +125,7 @@ def _put_on_record(settings: LogSettings, action: str, asked: dict[str, Any]) ->
             if error.reason != "closed" or time.monotonic() > deadline:
                 raise _unrecordable(error) from None
             time.sleep(0.05)
-        except AuditError as error:
+        except PdpError as error:
             raise _unrecordable(error) from None
     try:
         query = {name: value for name, value in asked.items() if value}
@@ -134,7 +134,7 @@ def _put_on_record(settings: LogSettings, action: str, asked: dict[str, Any]) ->
         log.close()
 
 
-def _unrecordable(error: AuditError) -> AuditCommandError:
+def _unrecordable(error: PdpError) -> AuditCommandError:
     return AuditCommandError(f"this reading cannot be put on record, so nothing is shown ({error}); see --unrecorded")
 
 

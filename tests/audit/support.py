@@ -9,10 +9,10 @@ from typing import Any
 
 from pdp.audit import AuditKeys, DecisionLog, LogSettings
 from pdp.audit.identifiers import PseudonymKey
-from pdp.audit.note import Signer
 from pdp.audit.replay import replay
 from pdp.audit.sealing import KeyRing
 from pdp.audit.segment import SegmentReader, list_segments
+from pdp.signing.note import Signer
 
 NAME = "example.com/pdp"
 

@@ -13,10 +13,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pdp.audit import AuditKeys, DecisionLog, load_keys
-from pdp.audit.note import Verifier
 from pdp.audit.segment import list_segments
 from pdp.cli.audit import app
 from pdp.core.errors import PdpError
+from pdp.signing.note import Verifier
 from tests.audit.support import decision, fill, read_records, settings
 
 

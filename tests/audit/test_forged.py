@@ -14,10 +14,10 @@ import pytest
 from pdp.audit import AuditKeys, DecisionLog
 from pdp.audit.framing import DEFINITION, HEAD, HEAD_BYTES, frame
 from pdp.audit.merkle import leaf_hash
-from pdp.audit.note import Signer
 from pdp.audit.replay import Kind
 from pdp.audit.segment import SegmentReader, list_segments
 from pdp.audit.verify import Finding, VerifyReport, verify
+from pdp.signing.note import Signer
 from tests.audit.support import NAME, fill, settings
 
 Forgery = Callable[[Path], None]

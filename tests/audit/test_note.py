@@ -5,8 +5,8 @@ from base64 import b64encode
 import pytest
 
 from pdp.audit.checkpoint import Checkpoint, indexed_trees, tree_index
-from pdp.audit.errors import NoteError
-from pdp.audit.note import Signer, Verifier, open_note
+from pdp.signing.errors import NoteError
+from pdp.signing.note import Signer, Verifier, open_note
 from tests.audit.conftest import load_vectors
 
 ROOT = bytes(range(32))

@@ -14,9 +14,9 @@ from pdp.audit.checkpoint import Checkpoint
 from pdp.audit.errors import ProofError
 from pdp.audit.maintain import maintain
 from pdp.audit.merkle import verify_consistency
-from pdp.audit.note import Signer
 from pdp.audit.proof import check_inclusion, load_proof, prove, prove_consistency, save_proof
 from pdp.audit.search import Query, find, search
+from pdp.signing.note import Signer
 from tests.audit.support import NAME, decision, fill, make_keys, settings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pdp.audit import AuditKeys, Durability, LogSettings
 from pdp.audit.identifiers import PseudonymKey
-from pdp.audit.note import Signer
+from pdp.signing.note import Signer
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from pdp.audit import DecisionLog
 from pdp.audit.maintain import maintain
-from pdp.audit.note import Verifier
 from pdp.audit.recovery import RESUME_FILE, recover
 from pdp.audit.search import Query, find, known_as, search
 from pdp.audit.segment import INDEX, list_segments
 from pdp.audit.verify import verify
+from pdp.signing.note import Verifier
 from tests.bench.audit.measure import Result, decision, keys, settings
 
 _BATCH = 500

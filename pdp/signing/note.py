@@ -1,4 +1,4 @@
-"""C2SP signed notes with Ed25519 keys: the text form of every signature the log makes.
+"""C2SP signed notes with Ed25519 keys: the text form of every signature made here.
 
 A note is text ending in a newline, a blank line, and one or more lines `— <key name> <base64(key id || signature)>`.
 The key id is SHA-256(name || 0x0A || 0x01 || public key)[:4]; 0x01 stands for Ed25519. A verifier key (vkey) is
@@ -13,7 +13,7 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from pdp.audit.errors import NoteError
+from pdp.signing.errors import NoteError
 
 _ED25519 = b"\x01"
 _KEY_BYTES = 33
@@ -63,7 +63,7 @@ class Verifier:
     """A public key under a name.
 
     Attributes:
-        name: the key name, usually the log's origin.
+        name: the key name, such as a log's origin or the person who approves.
         public: the 32 bytes of the Ed25519 public key.
     """
 
@@ -157,29 +157,55 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> str:
     Raises:
         NoteError: malformed, a known key's signature is wrong, or no known key signed.
     """
-    body, lines = _split_note(note)
+    if not signers_of(note, verifiers):
+        raise NoteError("no known key signed this note")
+    return split_note(note)[0]
+
+
+def signers_of(note: str, verifiers: Sequence[Verifier]) -> tuple[Verifier, ...]:
+    """Those of the keys that signed the note, each once, in the order in which they are given here.
+
+    Signatures of unknown keys are passed over.
+
+    Raises:
+        NoteError: malformed, or a known key's signature is wrong.
+    """
+    body, lines = split_note(note)
     known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
-    signed = False
-    for line in lines:
-        name, key_id, signature = _parse_signature(line)
+    signed: dict[bytes, Verifier] = {}
+    for name, key_id, signature in map(_parse_signature, lines):
         verifier = known.get((name, key_id))
         if verifier is None:
             continue
         if not verifier.accepts(body.encode(), signature):
             raise NoteError(f"the signature of {name} is wrong")
-        signed = True
-    if not signed:
-        raise NoteError("no known key signed this note")
-    return body
+        signed[verifier.public] = verifier
+    return tuple(verifier for verifier in known.values() if signed.get(verifier.public) is verifier)
 
 
-def _split_note(note: str) -> tuple[str, list[str]]:
+def add_signature(note: str, signer: Signer) -> str:
+    """The note with one more signature; where the key signed it already, that signature stands alone.
+
+    Raises:
+        NoteError: it is no note.
+    """
+    body, lines = split_note(note)
+    own = signer.sign(body).rpartition("\n\n")[2].removesuffix("\n")
+    return f"{body}\n" + "".join(f"{line}\n" for line in dict.fromkeys((*lines, own)))
+
+
+def split_note(note: str) -> tuple[str, list[str]]:
+    """The body, which ends in a newline, and the signature lines, of which an unsigned draft has none.
+
+    Raises:
+        NoteError: it is no note.
+    """
     if len(note) > _MAX_NOTE or any(ord(c) < ord(" ") and c != "\n" for c in note):
         raise NoteError("a note has no control characters and at most a million characters")
     head, separator, tail = note.rpartition("\n\n")
-    if not separator or not tail.endswith("\n"):
+    if not separator or not (tail.endswith("\n") or not tail):
         raise NoteError("a note has a text, a blank line and signature lines")
-    return head + "\n", tail[:-1].split("\n")
+    return head + "\n", tail.split("\n")[:-1]
 
 
 def _parse_signature(line: str) -> tuple[str, bytes, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 from collections.abc import AsyncIterator
@@ -9,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pdp.attributes import EmbeddedRedis, RedisSettings
+from pdp.attributes import EmbeddedRedis, EmbeddedRedisError, RedisSettings
 from pdp.audit import keys
 from pdp.bootstrap.banner import Banner
 from pdp.bootstrap.engines import factory_of
-from pdp.bootstrap.sample import load_sample
+from pdp.bootstrap.sample import Sample
 from pdp.config import Config, ConfigError
 from pdp.core.errors import PdpError, PolicyInvalidError
 from pdp.policy import load
@@ -45,9 +46,14 @@ async def run(config: Config, *, sample: bool) -> None:
     banner.policy(_look_at_policy(config))
     banner.keys(created=provide_keys(config.audit.keys))
     async with _attribute_store(config, banner) as store:
+        keeping = None
         if sample:
-            banner.sample(await load_sample(store, config.policy.folder))
+            records = Sample(store, config.policy.folder)
+            banner.sample(await records.load())
+            keeping = asyncio.create_task(records.keep())
         await _serve(config.model_copy(update={"redis": store}), banner)
+        if keeping:
+            keeping.cancel()
     banner.stopped()
 
 
@@ -92,9 +98,9 @@ async def _attribute_store(config: Config, banner: Banner) -> AsyncIterator[Redi
         yield config.redis
         return
     try:
-        embedded = EmbeddedRedis()
+        embedded = EmbeddedRedis(announced=True)
         await embedded.start()
-    except RuntimeError as error:
+    except EmbeddedRedisError as error:
         raise LaunchError(str(error)) from error
     banner.redis(embedded=True)
     try:

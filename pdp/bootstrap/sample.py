@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from pathlib import Path
 from typing import Final
 
 from pdp.attributes import RedisSettings
-from pdp.attributes.file import load_file
+from pdp.attributes.file import read_file
 from pdp.attributes.writer import open_writer
+from pdp.core.decision import Entity
+from pdp.core.errors import PdpError
+from pdp.core.request import EntityRef
 from pdp.policy import load_schema
 
-SAMPLE_FILE: Final = Path("sample") / "attributes.yaml"
+_LOG: Final = logging.getLogger(__name__)
+_FILE: Final = Path("sample") / "attributes.yaml"
+# Well within the schema's age limits, as a live feed would write.
+_REFRESH: Final = 300.0
 
 
-async def load_sample(store: RedisSettings, folder: Path) -> int:
-    """Write the policy folder's sample attributes into the store; give their number.
+class Sample:
+    """The sample attributes of a policy folder, written to a store and kept from going stale there."""
 
-    Raises:
-        PdpError: the file or the schema has a fault, or the store does not take the records.
-    """
-    schema = load_schema(folder / "schema.yaml")
-    async with open_writer(store, schema) as writer:
-        return await load_file(folder / SAMPLE_FILE, schema, writer, time.time())
+    def __init__(self, store: RedisSettings, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+        self._written: dict[tuple[Entity, EntityRef], int] = {}
+
+    async def load(self) -> int:
+        """Write every record that nobody else has changed since; give the number of those written.
+
+        Raises:
+            PdpError: the file or the schema has a fault, or the store does not take a record.
+        """
+        schema, now = load_schema(self._folder / "schema.yaml"), time.time()
+        count = 0
+        async with open_writer(self._store, schema) as writer:
+            for record in read_file(self._folder / _FILE, schema, now):
+                key = (record.entity, record.ref)
+                if key not in self._written or (await writer.read(*key)).version == self._written[key]:
+                    self._written[key] = await writer.put(*key, record.given, now)
+                    count += 1
+        return count
+
+    async def keep(self) -> None:
+        """Write them anew every five minutes until cancelled."""
+        while True:
+            await asyncio.sleep(_REFRESH)
+            try:
+                await self.load()
+            except PdpError as error:
+                _LOG.warning("the sample attributes were not refreshed: %s", error, extra={"event": "sample.refresh"})

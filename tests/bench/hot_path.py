@@ -22,7 +22,7 @@ from pdp.api.decisions import caller_of
 from pdp.attributes import EmbeddedRedis
 from pdp.bootstrap.application import DecisionApplication
 from pdp.bootstrap.launch import provide_keys
-from pdp.bootstrap.sample import load_sample
+from pdp.bootstrap.sample import Sample
 from pdp.client import Question
 from pdp.config import validated
 from pdp.core.decide import decide
@@ -76,7 +76,7 @@ async def measure(folder: Path) -> list[tuple[str, float]]:
         }
         config = validated(values)
         provide_keys(config.audit.keys)
-        await load_sample(config.redis, config.policy.folder)
+        await Sample(config.redis, config.policy.folder).load()
         application = DecisionApplication(config, Place())
         await application.start()
         try:

@@ -66,7 +66,7 @@ def read_review(folder: Path, policy: PolicySnapshot) -> Review:
 
 
 def strictest(reviews: Iterable[Review]) -> Review:
-    """Give what is sensitive by any of several settings, with the last one's thresholds: no change unmarks a class."""
+    """Give what is sensitive by any of several settings, with the last one's thresholds."""
     found = tuple(reviews)
     named = [review.sensitive for review in found if review.sensitive is not None]
     sensitive = frozenset().union(*named) if len(named) == len(found) else None

@@ -38,7 +38,7 @@ class Tally:
 
 
 def mutate(
-    folder: Path, policy: PolicySnapshot, processes: int, on_progress: Callable[[int], None] = lambda _: None
+    folder: Path, policy: PolicySnapshot, processes: int, on_progress: Callable[[int], None] | None = None
 ) -> Tally:
     """Try every mutant of a policy folder.
 
@@ -53,7 +53,8 @@ def mutate(
     verdicts: list[Verdict] = []
     for found in _answers(folder, shares, processes):
         verdicts += found
-        on_progress(len(found))
+        if on_progress:
+            on_progress(len(found))
     return Tally(tuple(zip(mutants, verdicts, strict=True)))
 
 

@@ -24,6 +24,7 @@ from pdp.server.rpc import Limits, Tls
 from pdp.server.supervisor import Transport
 from pdp.signals.settings import SignalSettings
 from pdp.telemetry.settings import TelemetrySettings
+from pdp.watching import WatchSettings
 
 ENV_PREFIX: Final = "PDP_"
 _LISTS: Final = ("supported_obligations", "header_peers", "headers_to_remove")
@@ -97,6 +98,7 @@ class Config(BaseModel):
     audit: LogSettings = Field(default_factory=LogSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
+    watch: WatchSettings = Field(default_factory=WatchSettings)
     ext_authz: ExtAuthzSettings = Field(default_factory=ExtAuthzSettings)
     attribute_service: AttributeServiceSettings = Field(default_factory=AttributeServiceSettings)
     signals: SignalSettings = Field(default_factory=SignalSettings)

@@ -23,7 +23,7 @@ from pdp.v1 import policy_decision_pb2 as rpc
 from pdp.v1 import request_pb2
 
 EFFECTS: Final = {Effect.ALLOW: wire.EFFECT_ALLOW, Effect.DENY: wire.EFFECT_DENY}
-_ENTITIES: Final = {
+ENTITIES: Final = {
     Entity.SUBJECT: wire.ENTITY_SUBJECT,
     Entity.DEVICE: wire.ENTITY_DEVICE,
     Entity.SESSION: wire.ENTITY_SESSION,
@@ -130,7 +130,7 @@ def _obligation(name: str, kind: str, mandatory: bool, properties: tuple[tuple[s
 # Whole seconds of age, so that a hot record is serialised once a second and not for every answer.
 @lru_cache(maxsize=16384)
 def _attribute_use(use: AttributeUse, age: int) -> bytes:
-    message = wire.AttributeUse(entity=_ENTITIES[use.entity], version=use.version)
+    message = wire.AttributeUse(entity=ENTITIES[use.entity], version=use.version)
     _set_time(message.issued_at, use.issued_at)
     message.age.seconds = min(age, _LAST_SECOND)
     return wire.Decision(attribute_uses=[message]).SerializeToString()

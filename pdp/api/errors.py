@@ -18,6 +18,7 @@ from google.rpc.status_pb2 import Status
 
 from pdp.core.errors import AttributesUnavailableError, AuditUnavailableError, InvalidRequestError
 from pdp.server.rpc import Call, Code, RpcError, UnaryHandler
+from pdp.watching import TooManyWatchesError, WatchClosedError
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ def to_rpc_error(error: Exception) -> RpcError:
             retry = RetryInfo()
             retry.retry_delay.seconds = _RETRY_AFTER
             return _error(Code.UNAVAILABLE, "the decision point cannot decide now", "DECISION_UNAVAILABLE", retry)
+        case TooManyWatchesError():
+            return _error(Code.RESOURCE_EXHAUSTED, str(error), "TOO_MANY_WATCHES")
+        case WatchClosedError():
+            return _error(Code.UNAVAILABLE, f"{error}; open a stream again", "WATCH_CLOSED")
         case TimeoutError():
             return _error(Code.DEADLINE_EXCEEDED, "the deadline passed before a decision", "DEADLINE_EXCEEDED")
         case _:

@@ -15,6 +15,8 @@ from typing import Any, Final
 from pdp.api import ext_authz
 from pdp.api.decisions import SERVICE, DecisionService
 from pdp.api.http import DecisionHttp
+from pdp.api.watch import SERVICE as WATCH_SERVICE
+from pdp.api.watch import WatchService
 from pdp.attributes import RedisAttributes
 from pdp.audit.answers import AnswerLog
 from pdp.bootstrap.admission import admitted
@@ -33,10 +35,12 @@ from pdp.service import Clocks, PolicyDecisionPoint
 from pdp.telemetry import logs
 from pdp.telemetry.setup import build as build_telemetry
 from pdp.telemetry.sharing import SharedMetrics
+from pdp.watching import WatchHub
 
 _CLOCKS: Final = Clocks(wall=time.time, elapsed=time.perf_counter, new_id=id_source())
 _PROBE_INTERVAL: Final = 0.1
 _SPAN_GRACE: Final = 3.0
+_SERVICES: Final = (SERVICE, WATCH_SERVICE, ext_authz.SERVICE)
 _NOTED_PROBLEMS: Final = 20
 
 
@@ -68,11 +72,14 @@ class DecisionApplication:
         self._watches = config.policy.watch > 0
         self._log = AnswerLog(replace(config.audit, worker=f"{config.audit.worker}{place.worker}"))
         self._shared = SharedMetrics(Path(place.shared), place.worker) if place.shared else None
-        self._health = Health([SERVICE, ext_authz.SERVICE])
+        self._health = Health(_SERVICES)
         parts = Parts(self._policies, self._engine, self._attributes, self._log, self._telemetry, self._shared)
         self._probes = Probes(parts)
         observers = self._telemetry.observers
         self.point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, observers)
+        self.watching = WatchHub(
+            self.point, self._policies, self._attributes, self._attributes, _CLOCKS, config.watch
+        )
         self._intake = AttributeIntake(config, self._policies)
         self._tasks: list[asyncio.Task[None]] = []
         self.routes = self._make_routes(config)
@@ -94,9 +101,10 @@ class DecisionApplication:
         gc.freeze()
 
     def drain(self) -> None:
-        """Report not ready from now on, and go on answering."""
+        """Report not ready from now on, end the streams that would last, and go on answering."""
         self._probes.drain()
         self._health.drain()
+        self.watching.drain()
 
     async def stop(self) -> None:
         """Close what was opened, the log last but for the spans of what it recorded."""
@@ -114,7 +122,8 @@ class DecisionApplication:
         telemetry, point = self._telemetry, self.point
         decisions = DecisionService(point, telemetry.pseudonyms, config.api)
         envoy = ext_authz.ExtAuthz(point, self._policies, config.ext_authz)
-        asked = {**decisions.methods(), **envoy.methods(), **reflection_routes([SERVICE, ext_authz.SERVICE])}
+        watch = WatchService(self.watching)
+        asked = {**decisions.methods(), **watch.methods(), **envoy.methods(), **reflection_routes(_SERVICES)}
         http = DecisionHttp(point, config.api).handlers()
         callers = frozenset(config.server.callers)
         return Routes(
@@ -123,7 +132,8 @@ class DecisionApplication:
         )
 
     def _note_policy(self, status: PolicyStatus) -> None:
-        """Put on record which revision is in force from now on, or why a change is not."""
+        """Decide by the revision in force from now on, and put on record which it is, or why a change is not."""
+        self.watching.policy_changed()
         problems = [str(problem) for problem in status.problems[:_NOTED_PROBLEMS]]
         with contextlib.suppress(AuditUnavailableError):
             self._log.note("reload", revision=status.revision, refused=problems)

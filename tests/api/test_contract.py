@@ -96,7 +96,7 @@ def test_zero_is_never_a_meaning(files: list[FileDescriptorProto]) -> None:
 
 def test_methods_have_messages_of_their_own(files: list[FileDescriptorProto]) -> None:
     methods = [method for file in files for service in file.service for method in service.method]
-    assert len(methods) == 4
+    assert len(methods) > 4
     for method in methods:
         assert method.input_type == f".pdp.v1.{method.name}Request"
         assert method.output_type == f".pdp.v1.{method.name}Response"

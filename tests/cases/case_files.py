@@ -27,25 +27,23 @@ from typing import Any, Final
 
 import yaml
 
-from pdp.attributes.file import read_file
 from pdp.attributes.keys import parse_address
-from pdp.attributes.values import encode_all, parse_relative_time
-from pdp.core.decision import Decision, Entity
 from pdp.core.entities import Entities, refs
-from pdp.core.record import ISSUED_FIELD, VERSION_FIELD, Record, parse_record
-from pdp.core.request import Context, EntityRef, Request
-from pdp.core.schema import Kind, Schema
+from pdp.core.record import VERSION_FIELD
+from pdp.core.request import Request
+from pdp.core.schema import Schema
+from pdp.workbench.testing import requests, shown
+from pdp.workbench.testing.requests import OPTIONS
+from pdp.workbench.testing.world import Owner, Stored, World, read_records, stored_text
+
+__all__ = ["POLICIES", "Case", "Stored", "find_entities", "make_request", "read_cases", "read_sample", "shown"]
 
 FOLDER: Final = Path(__file__).parent
 POLICIES: Final = FOLDER.parents[1] / "policies"
 SAMPLE: Final = POLICIES / "sample" / "attributes.yaml"
 VERSIONS: Final = {"subject": 3, "device": 5, "session": 7, "resource": 11}
 _EVERY_OBLIGATION: Final = ("filter", "mask", "notify", "review", "watermark")
-_CONTEXT: Final = ("purpose", "channel", "network", "emergency", "supports")
 _NAMED_RULE: Final = re.compile(r"(?:PERMITTED|DENIED_BY_RULE)\((.+)\)")
-
-Stored = dict[tuple[Entity, EntityRef], dict[str, str]]
-"""Fields of stored records, by whose they are."""
 
 
 @dataclass(frozen=True)
@@ -70,28 +68,14 @@ def read_cases() -> Iterator[Case]:
 
 def make_request(options: Mapping[str, Any]) -> Request:
     """Make a request of the options of ``pdp check``."""
-    _refuse_unknown(options, {"subject", "action", "resource", "session", "device", *_CONTEXT})
-    reason = options.get("emergency", "")
-    context = Context(
-        purpose=options.get("purpose", ""),
-        channel=options.get("channel", ""),
-        network=options.get("network", ""),
-        emergency=bool(reason),
-        emergency_reason=reason,
-        supported_obligations=frozenset(options.get("supports", _EVERY_OBLIGATION)),
-    )
-    subject, resource = (EntityRef(*options[name].split(":", 1)) for name in ("subject", "resource"))
-    return Request(
-        subject, options["action"], resource, context, options.get("session", ""), options.get("device", "")
-    )
+    _refuse_unknown(options, set(OPTIONS))
+    return requests.make_request(options, _EVERY_OBLIGATION)
 
 
 def read_sample(schema: Schema, now: float) -> Stored:
-    """Read the sample as the service does, and give what it would store."""
-    records = read_file(SAMPLE, schema, now)
-    found = {(it.entity, it.ref): encode_all(schema, it.entity, it.ref, it.given, now) for it in records}
-    assert len(found) == len(records), "an entity stands twice in the sample"
-    return found
+    """Read the sample as the service does, and give what it would store, at versions that tell entities apart."""
+    found = read_records(SAMPLE, schema, now)
+    return {owner: {VERSION_FIELD: str(VERSIONS[owner[0]]), **fields} for owner, fields in found.items()}
 
 
 def find_entities(
@@ -99,27 +83,10 @@ def find_entities(
 ) -> Entities:
     """Give the records of a request's parties: the stored ones, with a case's changes."""
     changes = {parse_address(address): values for address, values in given.items()}
-    wanted = dict(refs(request))
-    assert set(changes) <= set(wanted.items()), "a case changes what its request does not name"
-    return Entities(
-        **{
-            entity.value: _parsed(entity, ref, stored.get((entity, ref)), changes.get((entity, ref), {}), schema, now)
-            for entity, ref in wanted.items()
-        }
-    )
-
-
-def shown(decision: Decision, now: float) -> dict[str, Any]:
-    """Write a decision as a case does."""
-    step_up = decision.step_up
-    return {
-        "effect": decision.effect.value,
-        "reasons": [str(cause) for cause in decision.causes],
-        "rules": list(decision.rules),
-        "obligations": [obligation.id for obligation in decision.obligations],
-        "step_up": step_up and {"acr_values": list(step_up.acr_values), "max_age": step_up.max_age},
-        "valid_for": decision.valid_until - now,
-    }
+    assert set(changes) <= {*refs(request)}, "a case changes what its request does not name"
+    assert stored.keys() >= changes.keys(), "a case changes what the sample does not hold"
+    texts = {owner: _texts(owner, values, schema, now) for owner, values in changes.items()}
+    return World(schema, now, stored).entities(request, texts)
 
 
 def _expanded(theme: str, case: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Case]:
@@ -165,26 +132,10 @@ def _record(options: Mapping[str, Any], decision: Mapping[str, Any], reads: Sequ
     }
 
 
-def _parsed(
-    entity: Entity,
-    ref: EntityRef,
-    held: dict[str, str] | None,
-    changes: Mapping[str, Any],
-    schema: Schema,
-    now: float,
-) -> Record | None:
-    if held is None:
-        assert not changes, f"a case changes {entity} {ref}, which the sample does not hold"
-        return None
-    declared = schema.attributes_of(entity, ref.type)
-    version = str(VERSIONS[entity])
-    fields = {VERSION_FIELD: version, ISSUED_FIELD: str(int(now)), **held}
-    for name, value in changes.items():
-        relative = name == "_issued_at" or declared[name].kind is Kind.TIME
-        text = value if isinstance(value, str) else json.dumps(value)
-        fields[name] = parse_relative_time(text, now) if relative else text
-    absent = {name for name, value in changes.items() if value is None}
-    return parse_record(ref, declared, {k: v for k, v in fields.items() if k not in absent}, schema.clock_skew)
+def _texts(owner: Owner, changes: Mapping[str, Any], schema: Schema, now: float) -> dict[str, str | None]:
+    declared = schema.attributes_of(owner[0], owner[1].type)
+    texts = {name: it if it is None or isinstance(it, str | list) else json.dumps(it) for name, it in changes.items()}
+    return {name: it if it is None else stored_text(declared.get(name), it, now) for name, it in texts.items()}
 
 
 def _seconds(moment: datetime) -> float:

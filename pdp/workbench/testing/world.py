@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pdp.attributes.errors import AttributesInvalidError
 from pdp.attributes.file import read_file
+from pdp.attributes.keys import address_of
 from pdp.attributes.values import encode_all, parse_relative_time
 from pdp.core.decision import Entity
 from pdp.core.entities import Entities, refs
@@ -94,10 +95,14 @@ def read_records(path: Path, schema: Schema, now: float) -> Stored:
     """Read a file of attributes as the service does, and give what it would store.
 
     Raises:
-        AttributesInvalidError: the file has a fault.
+        AttributesInvalidError: the file has a fault, or says two things of one entity.
     """
-    found = read_file(path, schema, now)
-    return {(it.entity, it.ref): encode_all(schema, it.entity, it.ref, it.given, now) for it in found}
+    stored: dict[Owner, Mapping[str, str]] = {}
+    for it in read_file(path, schema, now):
+        if (it.entity, it.ref) in stored:
+            raise AttributesInvalidError(f"{path.name}: {address_of(it.entity, it.ref)} stands twice")
+        stored[it.entity, it.ref] = encode_all(schema, it.entity, it.ref, it.given, now)
+    return stored
 
 
 def stored_text(attribute: Attribute | None, given: str | Sequence[str], now: float) -> str:

@@ -16,12 +16,16 @@ _COMMANDS: Final = {
     "test": "run_tests",
     "coverage": "coverage",
     "mutate": "mutate",
+    "diff": "diff",
     "lint": "lint",
     "fmt": "fmt",
     "verify": "verify",
     "explain": "explain",
     "who-can": "who_can",
     "what-can": "what_can",
+    "schema": "schema",
+    "init": "init",
+    "import": "import_casbin",
 }
 
 app = typer.Typer(no_args_is_help=True)

@@ -75,4 +75,4 @@ def check_known(name: str, names: Iterable[str], what: str) -> None:
     """
     known = sorted(names)
     if name not in known:
-        raise QuestionError(f"the schema has no {what} {name!r}; there are {', '.join(known)}")
+        raise QuestionError(f"there is no {what} {name!r}; there are {', '.join(known)}")

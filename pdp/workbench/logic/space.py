@@ -111,7 +111,10 @@ class Space:
     def _add(self, group: Group) -> None:
         paths = sorted(group.paths)
         attributes = [self.declarations.attribute(path) for path in paths]
-        candidates = candidates_of(attributes, group.constants)
+        # A time of something past that lies ahead of the clock cannot decide.
+        latest = self.now + int(self.declarations.schema.clock_skew)
+        borders = {latest} if any(attribute.past for attribute in attributes) else set[int]()
+        candidates = candidates_of(attributes, group.constants | borders)
         for path, attribute in zip(paths, attributes, strict=True):
             full = self._full(path, attribute, candidates)
             slot = len(self.initial)
@@ -127,13 +130,15 @@ class Space:
     def _full(self, path: Path, attribute: Attribute, candidates: tuple[Value, ...]) -> int:
         if path == NOW:
             return 1 << candidates.index(self.now)
-        fits = _fits(path, attribute)
+        latest = self.now + int(self.declarations.schema.clock_skew) if attribute.past else None
+        fits = _fits(path, attribute, latest)
         return sum(1 << position for position, value in enumerate(candidates) if fits(value))
 
 
-def _fits(path: Path, attribute: Attribute) -> Callable[[Value], bool]:
+def _fits(path: Path, attribute: Attribute, latest: int | None) -> Callable[[Value], bool]:
     if attribute.kind in (Kind.INT, Kind.NUMBER, Kind.TIME):
         low, high = bounds(attribute)
+        high = high if latest is None else min(high, latest)
         whole = attribute.kind is not Kind.NUMBER
         return lambda it: isinstance(it, int | float) and low <= it <= high and not (whole and it != int(it))
     if attribute.values:

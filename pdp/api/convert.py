@@ -11,9 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from pdp.api.pieces import tag, with_length
+from pdp.api.pieces import LAST_SECOND, tag, text, timestamp, with_length
 from pdp.core.decision import AttributeUse, Effect, Entity, StepUp
 from pdp.core.reasons import Cause
 from pdp.core.request import Context, EntityRef, Request
@@ -30,9 +28,6 @@ ENTITIES: Final = {
     Entity.RESOURCE: wire.ENTITY_RESOURCE,
     Entity.CONTEXT: wire.ENTITY_CONTEXT,
 }
-# The bounds of google.protobuf.Timestamp: years 1 to 9999. A record may claim any time of issue.
-_FIRST_SECOND: Final = -62135596800
-_LAST_SECOND: Final = 253402300799
 
 
 def to_request(message: rpc.EvaluateRequest) -> Request:
@@ -62,23 +57,32 @@ def _context(serialised: bytes) -> Context:
     )
 
 
-def with_defaults(item: rpc.EvaluateRequest, defaults: rpc.EvaluateRequest) -> rpc.EvaluateRequest:
-    """Complete an item of a batch: what it has replaces the default's as a whole (AuthZEN 1.0, section 7.1.1)."""
-    whole = rpc.EvaluateRequest()
-    whole.CopyFrom(defaults)
-    for field, _ in item.ListFields():
-        whole.ClearField(field.name)
-    whole.MergeFrom(item)
-    return whole
+def to_requests(batch: rpc.BatchEvaluateRequest) -> list[Request]:
+    """Carry a batch over: what an item has replaces the default's as a whole (AuthZEN 1.0, section 7.1.1)."""
+    default = to_request(batch.defaults)
+    return [_completed(item, default) for item in batch.items]
+
+
+def _completed(item: rpc.EvaluateRequest, default: Request) -> Request:
+    given = item.HasField
+    return Request(
+        EntityRef(item.subject.type, item.subject.id) if given("subject") else default.subject,
+        item.action.name if given("action") else default.action,
+        EntityRef(item.resource.type, item.resource.id) if given("resource") else default.resource,
+        _context(item.context.SerializeToString()) if given("context") else default.context,
+        item.session_id or default.session,
+        item.device_id or default.device,
+    )
 
 
 def decision_bytes(answer: Answer) -> bytes:
     """Serialise an answer as a ``pdp.v1.Decision``."""
     decision = answer.decision
-    own = wire.Decision(decision_id=answer.id, trace_id=answer.trace_id)
-    _set_time(own.decided_at, answer.time)
-    _set_time(own.valid_until, decision.valid_until)
-    pieces = [own.SerializeToString(), _outcome(decision.effect, decision.causes, decision.rules, decision.revision)]
+    pieces = [
+        *(_DECISION_ID, text(answer.id), _TRACE_ID, text(answer.trace_id)),
+        *(_DECIDED_AT, timestamp(answer.time), _VALID_UNTIL, timestamp(decision.valid_until)),
+        _outcome(decision.effect, decision.causes, decision.rules, decision.revision),
+    ]
     pieces += [_obligation(o.id, o.type, o.mandatory, tuple(o.properties.items())) for o in decision.obligations]
     pieces += [_attribute_use(use, max(0, int(answer.time - use.issued_at))) for use in decision.attributes]
     if decision.step_up:
@@ -131,9 +135,9 @@ def _obligation(name: str, kind: str, mandatory: bool, properties: tuple[tuple[s
 @lru_cache(maxsize=16384)
 def _attribute_use(use: AttributeUse, age: int) -> bytes:
     message = wire.AttributeUse(entity=ENTITIES[use.entity], version=use.version)
-    _set_time(message.issued_at, use.issued_at)
-    message.age.seconds = min(age, _LAST_SECOND)
-    return wire.Decision(attribute_uses=[message]).SerializeToString()
+    message.age.seconds = min(age, LAST_SECOND)
+    piece = message.SerializeToString() + _ISSUED_AT + timestamp(use.issued_at)
+    return _ATTRIBUTE_USES + with_length(piece)
 
 
 def _step_up(step_up: StepUp) -> bytes:
@@ -143,13 +147,12 @@ def _step_up(step_up: StepUp) -> bytes:
     return wire.Decision(step_up=message).SerializeToString()
 
 
-def _set_time(timestamp: Timestamp, seconds: float) -> None:
-    # Microseconds are all that a float holds of the present time.
-    micros = round(min(max(seconds, _FIRST_SECOND), _LAST_SECOND) * 1e6)
-    timestamp.seconds, rest = divmod(micros, 1_000_000)
-    timestamp.nanos = rest * 1000
-
-
+_DECISION_ID: Final = tag(wire.Decision, "decision_id")
+_TRACE_ID: Final = tag(wire.Decision, "trace_id")
+_DECIDED_AT: Final = tag(wire.Decision, "decided_at")
+_VALID_UNTIL: Final = tag(wire.Decision, "valid_until")
+_ATTRIBUTE_USES: Final = tag(wire.Decision, "attribute_uses")
+_ISSUED_AT: Final = tag(wire.AttributeUse, "issued_at")
 _RESPONSE_DECISION: Final = tag(rpc.EvaluateResponse, "decision")
 _BATCH_RESULTS: Final = tag(rpc.BatchEvaluateResponse, "results")
 _RESULT_DECISION: Final = tag(rpc.BatchEvaluateResult, "decision")

@@ -16,7 +16,7 @@ from pdp.api.convert import (
     stream_decision,
     stream_error,
     to_request,
-    with_defaults,
+    to_requests,
 )
 from pdp.api.errors import invalid, mapped, status_bytes, to_rpc_error, unreadable
 from pdp.api.explanations import Pseudonym, rule_traces
@@ -66,10 +66,17 @@ class DecisionService:
         return evaluate_response(await self._pdp.evaluate(request, caller_of(call, "evaluate")))
 
     async def _batch_evaluate(self, message: bytes, call: Call) -> bytes:
-        requests = _batch(parse(rpc.BatchEvaluateRequest, message))
+        requests, caller = _batch(parse(rpc.BatchEvaluateRequest, message)), caller_of(call, "batch_evaluate")
+        try:
+            return b"".join(map(batch_decision, await self._pdp.evaluate_many(requests, caller)))
+        except InvalidRequestError:
+            return await self._answer_sound(requests, caller)
+
+    async def _answer_sound(self, requests: Sequence[Request], caller: Caller) -> bytes:
+        """Answer a batch of which some items are malformed: those with their error."""
         faults = [_fault(request) for request in requests]
         sound = [request for request, fault in zip(requests, faults, strict=True) if fault is None]
-        answers = iter(await self._pdp.evaluate_many(sound, caller_of(call, "batch_evaluate")))
+        answers = iter(await self._pdp.evaluate_many(sound, caller))
         return b"".join(batch_decision(next(answers)) if fault is None else batch_error(fault) for fault in faults)
 
     async def _evaluate_stream(self, messages: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
@@ -121,9 +128,7 @@ def caller_of(call: Call, interface: str) -> Caller:
 def _batch(message: rpc.BatchEvaluateRequest) -> Sequence[Request]:
     if not 0 < len(message.items) <= _BATCH_LIMIT:
         raise invalid("items", f"has {len(message.items)} entries; 1 to {_BATCH_LIMIT} are allowed")
-    if not message.HasField("defaults"):
-        return [to_request(item) for item in message.items]
-    return [to_request(with_defaults(item, message.defaults)) for item in message.items]
+    return to_requests(message)
 
 
 def _fault(request: Request) -> bytes | None:

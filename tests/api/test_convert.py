@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.api.convert import decision_bytes, evaluate_response, to_request, with_defaults
+from pdp.api.convert import decision_bytes, evaluate_response, to_request, to_requests
 from pdp.core.decision import AttributeUse, Decision, Effect, Entity, Obligation, StepUp
 from pdp.core.reasons import Cause, Reason
 from pdp.core.request import Context, EntityRef, Request
@@ -162,13 +162,21 @@ def test_what_is_remembered_of_one_request_never_answers_for_another(requests: l
         assert [to_request(message_of(request)) for request in requests] == requests
 
 
-@given(REQUESTS, REQUESTS)
-def test_a_default_stands_in_for_what_an_item_leaves_out_and_only_as_a_whole(one: Request, two: Request) -> None:
+@given(
+    REQUESTS,
+    REQUESTS,
+    st.sets(st.sampled_from(sorted(field.name for field in rpc.EvaluateRequest.DESCRIPTOR.fields))),
+)
+def test_a_default_stands_in_for_what_an_item_leaves_out_and_only_as_a_whole(
+    one: Request, two: Request, left_out: set[str]
+) -> None:
     item, defaults = message_of(one), message_of(two)
-    assert with_defaults(item, defaults).subject == item.subject
-    assert with_defaults(rpc.EvaluateRequest(), defaults) == defaults
-    bare = rpc.EvaluateRequest(subject=request_pb2.Subject(id="x"))
-    merged = with_defaults(bare, defaults)
-    assert (merged.subject.type, merged.subject.id) == ("", "x")
-    assert (merged.action, merged.resource, merged.context) == (defaults.action, defaults.resource, defaults.context)
-    assert (merged.session_id, merged.device_id) == (defaults.session_id, defaults.device_id)
+    for name in left_out:
+        item.ClearField(name)
+    whole = message_of(two)
+    for field, _ in item.ListFields():
+        whole.ClearField(field.name)
+    whole.MergeFrom(item)
+    batch = rpc.BatchEvaluateRequest(defaults=defaults, items=[item])
+    assert to_requests(batch) == [to_request(whole)]
+    assert to_requests(rpc.BatchEvaluateRequest(items=[item])) == [to_request(item)]

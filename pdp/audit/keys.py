@@ -6,9 +6,7 @@ pseudonym-<id>.key   base64 of 32 bytes; new records use the one whose id sorts 
 encryption-<id>.key  the same for encryption at rest; without one the log is not encrypted
 """
 
-import os
 import secrets
-import stat
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +14,8 @@ from pathlib import Path
 
 from pdp.audit.identifiers import PseudonymKey
 from pdp.audit.sealing import KEY_BYTES, KeyRing
-from pdp.signing.errors import KeyFileError, NoteError
+from pdp.signing.errors import KeyFileError
+from pdp.signing.keyfiles import load_signer, read_secret, write_secret
 from pdp.signing.note import Signer, Verifier
 
 SIGNING, VKEY = "signing.key", "log.vkey"
@@ -49,10 +48,7 @@ def load_keys(folder: Path) -> AuditKeys:
     Raises:
         KeyFileError: the signing key is missing, or a file is malformed or readable by others.
     """
-    try:
-        signer = Signer.from_text(read_secret(folder / SIGNING))
-    except NoteError as error:
-        raise KeyFileError(f"{folder / SIGNING}: {error}") from None
+    signer = load_signer(folder / SIGNING)
     return AuditKeys(signer, load_pseudonyms(folder), load_ring(folder))
 
 
@@ -65,47 +61,6 @@ def load_ring(folder: Path) -> KeyRing | None:
 def load_pseudonyms(folder: Path) -> dict[str, PseudonymKey]:
     """The pseudonym keys of a folder by id."""
     return {key_id: PseudonymKey(key_id, secret) for key_id, secret in _numbered(folder, PSEUDONYM).items()}
-
-
-def load_verifier(path_or_vkey: str) -> Verifier:
-    """A verifier key, given as text or as the path of a file that holds it.
-
-    Raises:
-        KeyFileError: no such file, or not a key.
-    """
-    text = path_or_vkey
-    try:
-        if "+" not in text or Path(text).is_file():
-            text = Path(text).read_text("utf-8")
-        return Verifier.from_vkey(text)
-    except (OSError, UnicodeDecodeError, NoteError) as error:
-        raise KeyFileError(f"{path_or_vkey}: {error}") from None
-
-
-def read_secret(path: Path) -> str:
-    """A key file's text.
-
-    Raises:
-        KeyFileError: it cannot be read, or others may read it.
-    """
-    try:
-        with path.open(encoding="ascii") as file:
-            if os.fstat(file.fileno()).st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
-                raise KeyFileError(f"{path}: others may read or write this key; chmod 600 it")
-            return file.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(f"{path}: {getattr(error, 'strerror', 'not a text file')}") from None
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Create a key file that only its owner can read; an existing one is never overwritten.
-
-    Raises:
-        FileExistsError: there is one.
-    """
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        file.write(text + "\n")
 
 
 def generate_signing(folder: Path, name: str) -> Verifier:

@@ -38,7 +38,6 @@ from pdp.audit.keys import (
     generate_signing,
     load_pseudonyms,
     load_ring,
-    load_verifier,
 )
 from pdp.audit.proof import check_inclusion, load_proof, prove, prove_consistency, save_proof
 from pdp.audit.reading import parse
@@ -55,6 +54,7 @@ from pdp.audit.verify import verify as verify_log
 from pdp.cli.audit_output import progress_bar, record_line, record_panel, review_view, verify_data, verify_view
 from pdp.config import load as load_config
 from pdp.core.errors import PdpError
+from pdp.signing.keyfiles import load_verifier
 from pdp.signing.note import Verifier
 
 app = typer.Typer(no_args_is_help=True)

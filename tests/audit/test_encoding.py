@@ -18,9 +18,10 @@ from pdp.audit.encoding import Record, RecordEncoder
 from pdp.audit.errors import FormatError
 from pdp.audit.framing import INLINE, MAX_PAYLOAD
 from pdp.audit.identifiers import Identifiers, PseudonymKey
-from pdp.audit.keys import generate_secret, generate_signing, load_keys, load_verifier, read_secret
+from pdp.audit.keys import generate_secret, generate_signing, load_keys
 from pdp.audit.segment import list_segments
 from pdp.audit.verify import verify
+from pdp.signing.keyfiles import load_verifier, read_secret
 from tests.audit.support import decision, fill, read_records, settings
 
 CLEAR = IdentifierPolicy(*[Treatment.CLEAR] * 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from pdp.audit.errors import AuditUnavailable
@@ -14,10 +15,12 @@ from pdp.audit.log import DecisionLog
 from pdp.audit.settings import Durability, LogSettings
 from pdp.core.decision import Entity
 from pdp.core.errors import AuditUnavailableError, PdpError
-from pdp.core.reasons import Reason
+from pdp.core.reasons import Cause, Reason
 from pdp.core.schema import Schema
 from pdp.ports import Answer
 
+# Bound once: looking a member up on its class is slow before Python 3.12.
+_OS: Final = Durability.OS
 _REFUSALS: Final = frozenset(
     {
         Reason.ROUTE_UNKNOWN,
@@ -80,7 +83,7 @@ class AnswerLog:
             raise AuditUnavailableError("the decision log is not open")
         records = [record_of(answer) for answer in answers]
         try:
-            if self._settings.durability is Durability.OS:
+            if self._settings.durability is _OS:
                 self._log.append_many(records)
             else:
                 await asyncio.gather(*map(self._log.append, records))
@@ -135,24 +138,36 @@ def record_of(answer: Answer) -> dict[str, object]:
     Identifiers are as they came; the log treats them as its policy says. Attribute values are never in it.
     """
     decision, request = answer.decision, answer.request
+    subject = action = resource = purpose = session = device = None
+    if request is not None:
+        who, action, what, context, session, device = request
+        subject, resource = f"{who.type}:{who.id}", {"type": what.type, "id": what.id}
+        purpose, session, device = context.purpose or None, session or None, device or None
     record: dict[str, object] = {
         "kind": "refusal" if decision.causes[0].code in _REFUSALS else "decision",
         "decision_id": answer.id,
         "caller": answer.caller.id or None,
-        "subject": str(request.subject) if request else None,
-        "action": request.action if request else None,
-        "resource": {"type": request.resource.type, "id": request.resource.id} if request else None,
-        "purpose": request.context.purpose or None if request else None,
-        "session": request.session or None if request else None,
-        "device": request.device or None if request else None,
-        "outcome": decision.effect.value,
-        "reasons": [str(cause) for cause in decision.causes],
+        "subject": subject,
+        "action": action,
+        "resource": resource,
+        "purpose": purpose,
+        "session": session,
+        "device": device,
+        # Not `value`: until Python 3.12 that is a function call, and this is done for every decision.
+        "outcome": decision.effect._value_,
+        "reasons": [*_reasons(decision.causes)],
         "rules": decision.rules,
         "obligations": [obligation.id for obligation in decision.obligations],
         "revision": decision.revision,
-        "attribute_versions": {use.entity.value: use.version for use in decision.attributes},
+        "attribute_versions": {use.entity._value_: use.version for use in decision.attributes},
         "trace_id": answer.trace_id,
     }
-    if request and request.context.emergency:
+    if request is not None and request.context.emergency:
         record["emergency_reason"] = request.context.emergency_reason
     return record
+
+
+# A policy has few ways to say why.
+@lru_cache(maxsize=4096)
+def _reasons(causes: tuple[Cause, ...]) -> tuple[str, ...]:
+    return tuple(map(str, causes))

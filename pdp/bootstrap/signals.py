@@ -53,8 +53,9 @@ class AttributeIntake:
 
 
 def _writer_settings(config: Config) -> RedisSettings:
-    """Give the store's settings with the user that may write, where there is one of its own."""
+    """Give the store's settings with a writer's patience, and the user that may write where there is one."""
     signals = config.signals
+    patient = replace(config.redis, fetch_timeout=signals.store_timeout)
     if not signals.redis_username:
-        return config.redis
-    return replace(config.redis, username=signals.redis_username, password=signals.redis_password)
+        return patient
+    return replace(patient, username=signals.redis_username, password=signals.redis_password)

@@ -37,6 +37,7 @@ class SignalSettings:
         keys_interval: the least time between two fetches of the same keys, whoever asks for an unknown one.
         token_bytes: the largest token.
         clock_skew: by how much a time in a token may lie ahead of our clock.
+        store_timeout: bound on one write of a signal or a feed; nobody's decision waits for it.
         redis_username: ACL user that writes; that of ``redis`` where empty.
         redis_password: its password.
     """
@@ -53,6 +54,7 @@ class SignalSettings:
     keys_interval: float = 10.0
     token_bytes: int = 65536
     clock_skew: float = 30.0
+    store_timeout: float = 1.0
     redis_username: str = ""
     redis_password: str = field(default="", repr=False)
 
@@ -64,7 +66,7 @@ class SignalSettings:
         """
         if self.path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", self.path, re.ASCII):
             raise ValueError("path: must be a plain URL path such as /signals/push, or empty")
-        for name in ("request_timeout", "poll_timeout", "retry_delay", "keys_age"):
+        for name in ("request_timeout", "poll_timeout", "retry_delay", "keys_age", "store_timeout"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: must be above 0")
         for name in ("keys_grace", "keys_interval", "clock_skew"):

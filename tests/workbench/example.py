@@ -148,3 +148,9 @@ def place_of(finding: Finding, folder: Path) -> str:
     """Give the text that a finding underlines."""
     line = (folder / finding.file).read_text().split("\n")[finding.line - 1]
     return line[finding.column - 1 : finding.column - 1 + finding.length]
+
+
+def place(text: str, needle: str) -> tuple[int, int]:
+    """Give the line and column of the last place where a text stands."""
+    before = text[: text.rindex(needle)]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")

@@ -5,6 +5,7 @@ The digest and the rules are both made of these bytes, so that what is named is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -27,8 +28,20 @@ _COUNT_LIMIT: Final = 1000
 _RULE_FILE: Final = re.compile(r"policy/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.csv", re.ASCII)
 _FIXED: Final = (MODEL, SCHEMA, OBLIGATIONS, ROUTES)
 _OPTIONAL: Final = (SIGNALS,)
+_COMPANION: Final = re.compile(r"(invariants|review|(tests|sample)/[A-Za-z0-9][A-Za-z0-9._-]{0,80})\.yaml", re.ASCII)
+_COMPANION_FOLDERS: Final = ("", "tests", "sample")
 
 Signature = tuple[tuple[str, int, int, int], ...]
+
+
+def is_policy_file(path: str) -> bool:
+    """Say whether a path, relative to a policy folder, is that of a file that rules are made of."""
+    return path in _FIXED or path in _OPTIONAL or bool(_RULE_FILE.fullmatch(path))
+
+
+def is_companion(path: str) -> bool:
+    """Say whether a path is that of a file by which a policy is checked: a test, a sample or an invariant."""
+    return bool(_COMPANION.fullmatch(path))
 
 
 def read_folder(folder: Path, problems: Problems) -> Mapping[str, bytes]:
@@ -53,6 +66,21 @@ def read_folder(folder: Path, problems: Problems) -> Mapping[str, bytes]:
         room -= len(content or b"")
         if room < 0:
             problems.add(PolicyProblem(RULES, 0, 0, f"all files together are larger than {FOLDER_LIMIT} bytes"))
+            break
+        if content is not None:
+            contents[name] = content
+    return contents
+
+
+def read_companions(folder: Path, problems: Problems) -> Mapping[str, bytes]:
+    """Read the files by which a policy is checked; there may be none. As ``read_folder`` otherwise."""
+    contents: dict[str, bytes] = {}
+    room = FOLDER_LIMIT
+    for name in _companions(folder):
+        content = read_file(folder, name, problems)
+        room -= len(content or b"")
+        if room < 0:
+            problems.add(PolicyProblem(name, 0, 0, f"all companions together are larger than {FOLDER_LIMIT} bytes"))
             break
         if content is not None:
             contents[name] = content
@@ -84,14 +112,18 @@ def read_file(folder: Path, name: str, problems: Problems) -> bytes | None:
         os.close(descriptor)
 
 
-def signature(folder: Path) -> Signature:
+def signature(folder: Path, *, companions: bool = False) -> Signature:
     """Give what changes whenever a file is added, removed, replaced or written to, without reading any.
 
     Each entry is a path, its inode, its size in bytes and the time of its last change in nanoseconds (not
     of its modification, which copying tools set back).
+
+    Args:
+        folder: the policy folder.
+        companions: whether the files by which the policy is checked count as well.
     """
     found = []
-    names = (*_FIXED, *_OPTIONAL, *_listed(folder))
+    names = (*_FIXED, *_OPTIONAL, *_listed(folder), *(_companions(folder) if companions else ()))
     for name in names:
         try:
             about = (folder / name).stat()
@@ -139,6 +171,14 @@ def _listed(folder: Path) -> tuple[str, ...]:
         return ()
     meant = (name for name in names if not name.startswith(".") and not name.endswith((".md", "~")))
     return tuple(sorted(f"{RULES}/{name}" for name in meant))
+
+
+def _companions(folder: Path) -> tuple[str, ...]:
+    names = []
+    for place in _COMPANION_FOLDERS:
+        with contextlib.suppress(OSError):
+            names += [f"{place}/{path.name}".lstrip("/") for path in (folder / place).iterdir()]
+    return tuple(sorted(filter(is_companion, names))[:_COUNT_LIMIT])
 
 
 def _words(error: Exception) -> str:

@@ -194,6 +194,15 @@ def add_signature(note: str, signer: Signer) -> str:
     return f"{body}\n" + "".join(f"{line}\n" for line in dict.fromkeys((*lines, own)))
 
 
+def signed_names(note: str) -> tuple[str, ...]:
+    """The names in the signature lines, each once and unchecked.
+
+    Raises:
+        NoteError: it is no note.
+    """
+    return tuple(dict.fromkeys(_parse_signature(line)[0] for line in split_note(note)[1]))
+
+
 def split_note(note: str) -> tuple[str, list[str]]:
     """The body, which ends in a newline, and the signature lines, of which an unsigned draft has none.
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Final
 
 from pdp.core.decision import DENY, SESSION, SUBJECT, AttributeUse, Decision
-from pdp.core.entities import Entities, context_view, problem_with, resource_view, view_of
+from pdp.core.entities import Entities, problem_with, resource_view, view_of
 from pdp.core.policy import MatchError, Offer, Plan, PolicySnapshot, Verdict
 from pdp.core.reasons import Cause, Reason
 from pdp.core.record import View
@@ -55,7 +55,7 @@ def judge(request: Request, entities: Entities, policy: PolicySnapshot, now: flo
         return refuse(policy.revision, now, cause)
     roles = view_of(entities, SUBJECT).__dict__["roles"]
     plan = policy.plan(roles, request.action, request.resource.type)
-    context = context_view(request.context, policy.schema, now)
+    context = policy.context(request.context, int(now))
     if cause := _unfit(request, entities, plan, context, now) or _unbound(request, entities, policy, now):
         return Decision(DENY, (cause,), (), (), policy.revision, _uses(entities, plan), now)
     try:
@@ -102,13 +102,13 @@ def _unbound(request: Request, entities: Entities, policy: PolicySnapshot, now: 
     """Refuse a session that belongs to another subject or device than the request's."""
     if not request.session:
         return None
-    session = entities.session
+    session, held = entities.session, view_of(entities, SESSION).__dict__
+    sound = session is not None and session.sound_from <= now < session.sound_until
     for name, entity in policy.schema.bindings.items():
-        sound = session is not None and session.sound_from <= now < session.sound_until
         if not sound and (cause := problem_with(SESSION, (name,), session, now)):
             return cause
         owner = request.subject.id if entity is SUBJECT else request.device
-        if view_of(entities, SESSION).__dict__[name] != owner:
+        if held[name] != owner:
             return Cause(Reason.SESSION_MISMATCH, f"session.{name}")
     return None
 
@@ -162,8 +162,8 @@ def _ids(offers: list[Offer]) -> tuple[str, ...]:
 
 
 def _uses(entities: Entities, plan: Plan) -> tuple[AttributeUse, ...]:
-    known = [(need.entity, entities[need.position]) for need in plan.stored_needs]
-    return tuple([record.used_as(entity) for entity, record in known if record])
+    needs = plan.stored_needs
+    return tuple([record.used_as(entity) for entity, _, at in needs if (record := entities[at]) is not None])
 
 
 def _steppable(decision: Decision) -> bool:

@@ -9,8 +9,11 @@ from typing import Final, NamedTuple, Protocol
 from pdp.core.condition import Node
 from pdp.core.condition.nodes import refs
 from pdp.core.decision import ALLOW, POSITION, SESSION, SUBJECT, Effect, Entity, Obligation
+from pdp.core.entities import context_view
+from pdp.core.limits import NO_LIMITS, Limits
 from pdp.core.reasons import Cause, Reason
 from pdp.core.record import View
+from pdp.core.request import Context
 from pdp.core.routes import RouteTable
 from pdp.core.schema import Schema
 from pdp.core.signals.rules import NO_SIGNALS, SignalRules
@@ -18,6 +21,7 @@ from pdp.core.turning import TurningPoint, turning_points
 
 WILDCARD: Final = "*"
 _PLAN_LIMIT: Final = 4096
+_CONTEXT_LIMIT: Final = 1024
 _IDENTITY: Final = ("id", "type")
 
 
@@ -164,6 +168,7 @@ class PolicySnapshot:
         obligations: declared obligations by id.
         routes: HTTP routes of the ext_authz interface.
         signals: whose security signals are believed, and what they change.
+        limits: what is counted of decisions, and how much of it is too much.
     """
 
     revision: str
@@ -174,9 +179,12 @@ class PolicySnapshot:
     obligations: Mapping[str, Obligation]
     routes: RouteTable
     signals: SignalRules = NO_SIGNALS
+    limits: Limits = NO_LIMITS
     offers: tuple[Offer, ...] = field(init=False, repr=False, compare=False)
     # A memo of plans; its keys come from the schema's finite names, and it is emptied rather than left to grow.
     _plans: dict[tuple[tuple[str, ...], str, str], Plan] = field(default_factory=dict, repr=False, compare=False)
+    # The same for what callers state: the same few circumstances, again and again within a second.
+    _contexts: dict[tuple[Context, int], View] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out once what each rule answers by itself."""
@@ -191,6 +199,21 @@ class PolicySnapshot:
                 self._plans.clear()
             plan = self._plans[key] = self._make_plan(roles, action, resource_type)
         return plan
+
+    def context(self, stated: Context, second: int) -> View:
+        """Make stated circumstances readable by conditions, as ``context_view`` does.
+
+        Args:
+            stated: what the enforcement point says.
+            second: the present, in whole seconds since the epoch, which is all that conditions see of it.
+        """
+        key = (stated, second)
+        view = self._contexts.get(key)
+        if view is None:
+            if len(self._contexts) >= _CONTEXT_LIMIT:
+                self._contexts.clear()
+            view = self._contexts[key] = context_view(stated, self.schema, second)
+        return view
 
     def _offer(self, rule: Rule) -> Offer:
         owed = tuple(self.obligations[name] for name in rule.obligations)

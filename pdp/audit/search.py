@@ -19,6 +19,7 @@ from pdp.audit.searchindex import SegmentIndex, identifiers_of, is_current, micr
 from pdp.audit.segment import INDEX, SegmentFile, SegmentHeader, SegmentReader, list_segments, list_workers
 
 _FACETS = ("kind", "caller", "action", "purpose", "outcome", "revision", "type")
+_FEW = 1000
 _LISTS = ("reasons", "rules", "obligations")
 
 
@@ -150,8 +151,10 @@ def _candidates(index: SegmentIndex, query: Query) -> Iterator[int]:
         found = bearing if found is None else found & bearing
         if not found:
             return iter(())
+    if found is not None and (not query.facets or len(found) <= _FEW):  # reading a few is cheaper than merging many
+        return iter(sorted(found, reverse=True))
     if not query.facets:
-        return iter(sorted(found, reverse=True)) if found is not None else iter(range(index.count - 1, -1, -1))
+        return iter(range(index.count - 1, -1, -1))
     tags = [tag for tag, facets in index.facets.items() if query.accepts_facets(facets)]
     newest_first = heapq.merge(*[reversed(index.following(tag)) for tag in (INLINE, *tags)], reverse=True)
     return newest_first if found is None else (ordinal for ordinal in newest_first if ordinal in found)

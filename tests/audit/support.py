@@ -25,7 +25,7 @@ def make_keys(*, sealed: bool = False) -> AuditKeys:
 
 def settings(directory: Path, **changes: Any) -> LogSettings:
     """Settings for small logs: no background work on closed segments, checkpoints only when asked for."""
-    base = LogSettings(directory=directory, checkpoint_seconds=3600.0, min_free_bytes=0, compress=False)
+    base = LogSettings(directory=directory, worker="w0", checkpoint_seconds=3600.0, min_free_bytes=0, compress=False)
     return replace(base, **changes)
 
 

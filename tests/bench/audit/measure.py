@@ -31,6 +31,7 @@ def keys() -> AuditKeys:
 def settings(directory: Path, durability: Durability = Durability.OS, segment_bytes: int = 64 << 20) -> LogSettings:
     return LogSettings(
         directory=directory,
+        worker="w0",
         keys=directory / "none",
         durability=durability,
         segment_bytes=segment_bytes,

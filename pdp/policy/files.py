@@ -21,13 +21,14 @@ SCHEMA: Final = "schema.yaml"
 OBLIGATIONS: Final = "obligations.yaml"
 ROUTES: Final = "routes.yaml"
 SIGNALS: Final = "signals.yaml"
+LIMITS: Final = "limits.yaml"
 RULES: Final = "policy"
 FILE_LIMIT: Final = 8 * 1024 * 1024
 FOLDER_LIMIT: Final = 32 * 1024 * 1024
 _COUNT_LIMIT: Final = 1000
 _RULE_FILE: Final = re.compile(r"policy/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.csv", re.ASCII)
 _FIXED: Final = (MODEL, SCHEMA, OBLIGATIONS, ROUTES)
-_OPTIONAL: Final = (SIGNALS,)
+_OPTIONAL: Final = (LIMITS, SIGNALS)
 _COMPANION: Final = re.compile(r"(invariants|review|(tests|sample)/[A-Za-z0-9][A-Za-z0-9._-]{0,80})\.yaml", re.ASCII)
 _COMPANION_FOLDERS: Final = ("", "tests", "sample")
 
@@ -49,7 +50,7 @@ def read_folder(folder: Path, problems: Problems) -> Mapping[str, bytes]:
 
     Args:
         folder: holds model.conf, schema.yaml, obligations.yaml, routes.yaml, policy/*.csv and, where signals are
-            received, signals.yaml.
+            received, signals.yaml, and where behaviour is watched, limits.yaml.
         problems: where to say what cannot be read.
 
     Returns:

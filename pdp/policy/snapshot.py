@@ -7,11 +7,13 @@ from pathlib import Path
 
 from pdp.core.decision import Effect, Obligation
 from pdp.core.errors import PolicyProblem
+from pdp.core.limits import NO_LIMITS, Limits
 from pdp.core.policy import Hierarchy, Matcher, PolicySnapshot, Rule
 from pdp.core.schema import Schema
 from pdp.core.signals.rules import NO_SIGNALS, SignalRules
 from pdp.policy import files
 from pdp.policy.digest import revision_of
+from pdp.policy.limits import read_limits
 from pdp.policy.links import check_links, check_use
 from pdp.policy.model import MODEL, check_model
 from pdp.policy.obligations import read_obligations
@@ -59,6 +61,7 @@ def assemble(contents: Mapping[str, bytes], engine_factory: EngineFactory, probl
     obligations = read_obligations(source, problems) if (source := sources.get(files.OBLIGATIONS)) else None
     routes = read_routes(source, schema, problems) if (source := sources.get(files.ROUTES)) else None
     signals = _signals(sources.get(files.SIGNALS), schema, problems)
+    limits = _limits(sources.get(files.LIMITS), schema, problems)
     table = read_table((source for name, source in sorted(sources.items()) if name.startswith(files.RULES)), problems)
     if schema is None or obligations is None:
         problems.raise_if_any()
@@ -69,7 +72,8 @@ def assemble(contents: Mapping[str, bytes], engine_factory: EngineFactory, probl
         raise AssertionError("without a problem there is everything")
     links = tuple(dict.fromkeys(link.names for link in table.links))
     matcher = engine_factory(rules, links, MODEL)
-    return PolicySnapshot(revision_of(contents), rules, matcher, hierarchy, schema, obligations, routes, signals)
+    revision = revision_of(contents)
+    return PolicySnapshot(revision, rules, matcher, hierarchy, schema, obligations, routes, signals, limits)
 
 
 def load_schema(path: Path) -> Schema:
@@ -91,6 +95,11 @@ def load_schema(path: Path) -> Schema:
 def _signals(source: Source | None, schema: Schema | None, problems: Problems) -> SignalRules:
     """Read signals.yaml, which a policy need not have; without a schema nothing in it could be checked."""
     return read_signals(source, schema, problems) if source and schema else NO_SIGNALS
+
+
+def _limits(source: Source | None, schema: Schema | None, problems: Problems) -> Limits:
+    """Read limits.yaml, which a policy need not have either."""
+    return read_limits(source, schema, problems) if source and schema else NO_LIMITS
 
 
 def _decode(contents: Mapping[str, bytes], problems: Problems) -> dict[str, Source]:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from pdp.core.decision import Decision, Entity
 from pdp.core.entities import Entities
+from pdp.core.limits import Level, Limits
 from pdp.core.policy import PolicySnapshot
 from pdp.core.record import Record
 from pdp.core.request import EntityRef, Request
@@ -219,3 +220,88 @@ class AttributeStore(Protocol):
 
     def watch(self, schema: Schema, targets: tuple[tuple[Entity, EntityRef], ...]) -> AsyncIterator[AttributeChange]:
         """Give each target's record, and again whenever it changes, for as long as it is iterated."""
+
+
+class Sighting(NamedTuple):
+    """What was decided of late about one subject.
+
+    Attributes:
+        subject: whom.
+        seen: by feature, each decision that counts: when, in seconds since the epoch, and a digest of the resource.
+    """
+
+    subject: EntityRef
+    seen: Mapping[str, Sequence[tuple[float, str]]]
+
+
+class Standing(NamedTuple):
+    """How a subject stands.
+
+    Attributes:
+        level: the level as it was last told and set.
+        peak: the level that was called for last; it falls from there.
+        since: when that was, in seconds since the epoch; 0 where it never was.
+    """
+
+    level: Level
+    peak: Level
+    since: float
+
+
+class Tally(NamedTuple):
+    """What a subject does, over all workers.
+
+    Attributes:
+        subject: whom.
+        values: by feature, the count over its window.
+        samples: by feature, the highest counts of past periods, oldest first.
+        standing: how the subject stands.
+    """
+
+    subject: EntityRef
+    values: Mapping[str, int]
+    samples: Mapping[str, Sequence[int]]
+    standing: Standing
+
+
+class Assessment(NamedTuple):
+    """A level to be set.
+
+    Attributes:
+        subject: whose.
+        level: the level.
+        called: whether behaviour calls for it now; otherwise it is what is left of an earlier one.
+        found: how the subject stood when it was assessed; a fall takes place only if that is still so.
+        at: when, in seconds since the epoch.
+        by: who says so: issuer and id of the token that tells others.
+    """
+
+    subject: EntityRef
+    level: Level
+    called: bool
+    found: Standing
+    at: float
+    by: tuple[str, str]
+
+
+class RiskStore(Protocol):
+    """Where behaviour is counted, shared by all workers.
+
+    Every method raises ``AttributesUnavailableError`` where the store does not answer.
+    """
+
+    async def count(self, limits: Limits, sightings: Sequence[Sighting], now: float) -> list[Tally]:
+        """Add what was seen, which may be nothing, and give each subject's counts, in the order given."""
+
+    async def assess(self, limits: Limits, assessment: Assessment) -> Level | None:
+        """Set a level, and the attribute that follows from it, in one atomic step.
+
+        What others say of the attribute is never lowered, and is again what it says when nothing of ours stands.
+
+        Returns:
+            The level before, where it changed by this; None where it did not. Of several workers that see the same,
+            one is given it.
+        """
+
+    async def due(self, now: float, most: int) -> list[EntityRef]:
+        """Give subjects whose level is to be looked at again."""

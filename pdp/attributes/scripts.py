@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from typing import Final
 
-_COMMON: Final = """
+# What every script of records starts with.
+COMMON: Final = """
 local function load(key)
   local stored, flat = {}, redis.call('HGETALL', key)
   for i = 1, #flat, 2 do stored[flat[i]] = flat[i + 1] end
@@ -44,7 +45,7 @@ end
 # or empty; number of latches; the latches; then names and values. Gives the version, 0 for a record that is unknown.
 # A named writer's feed may be late: what it says of an attribute counts only if nothing newer is stored.
 WRITE: Final = (
-    _COMMON
+    COMMON
     + """
 local key, mode, issued, lifetime, by, latches = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local stored = load(key)
@@ -103,7 +104,7 @@ return fields[2]
 # Gives what became of it, and the record's version: a token seen before, a subject that is not the one meant, and
 # an event older than what is stored change nothing.
 SIGNAL: Final = (
-    _COMMON
+    COMMON
     + """
 local mark, key = KEYS[1], KEYS[2]
 local at, by, guards = ARGV[3], ARGV[4], tonumber(ARGV[5])

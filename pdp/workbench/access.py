@@ -70,6 +70,7 @@ class Finder:
         self._policy = policy
         self._records = records
         self._now = now
+        self._types: dict[str, TypeScope] = {}
 
     def who_can(self, action: str, resource_type: str, resource: str) -> Iterator[Access]:
         """Give everybody who can, in each of their known sessions.
@@ -124,7 +125,7 @@ class Finder:
             return
         known = known_values(request, entities, self._policy, self._now)
         settled = {path: value for path, value in known.items() if self._is_settled(path[0], path[1], entities)}
-        scope = TypeScope(self._policy, resource_type, values=settled.items(), now=int(self._now)).scope(action)
+        scope = self._type_scope(resource_type).scope(action)
         start = pinned(scope.types.space, settled)
         denies = [scope.types.applies(rule).negated() for rule in scope.denies]
         find, applies = scope.types.searcher.find, scope.types.applies
@@ -132,6 +133,20 @@ class Finder:
         if possible:
             ways = tuple(_way(scope.types, scope.denies, rule, start) for rule in possible)
             yield Access(subject, session, action, resource_type, resource, ways)
+
+    def _type_scope(self, resource_type: str) -> TypeScope:
+        """Give the abstraction that tells apart whatever any record on a type of resource holds."""
+        found = self._types.get(resource_type)
+        if found is None:
+            values = [
+                ((entity, name), value)
+                for (entity, ref), record in self._records.items()
+                if entity is not Entity.RESOURCE or ref.type == resource_type
+                for name, value in record.view.__dict__.items()
+            ]
+            found = TypeScope(self._policy, resource_type, values=values, now=int(self._now))
+            self._types[resource_type] = found
+        return found
 
     def _request(self, subject: EntityRef, session: str, action: str, resource_type: str, resource: str) -> Request:
         bound = next((it for it, owner in self._policy.schema.bindings.items() if owner is Entity.DEVICE), "")

@@ -27,7 +27,7 @@ device:
 session:
   aal: {type: int, minimum: 1, maximum: 3, sensitivity: clear}
 context:
-  purpose: {type: string, values: [billing, support]}
+  purpose: {type: string, values: [billing, support, audit]}
 resources:
   invoice:
     team: {type: string, sensitivity: clear}
@@ -89,6 +89,9 @@ cases:
   - name: a clerk reads an invoice
     each: {purpose: [billing, support]}
     expect: {effect: allow, reasons: [PERMITTED(invoice-read)], obligations: [mask]}
+  - name: for work alone
+    request: {purpose: audit}
+    expect: {effect: deny, reasons: [NO_MATCHING_PERMIT]}
   - name: of today
     given: {resource/invoice:i-1: {made_at: "-24h"}}
     expect: {effect: allow, valid_for: 0}
@@ -119,7 +122,9 @@ matrices:
     resources: {invoice: "invoice:i-1", note: "health_note:n-1"}
     allow:
       clerk: {invoice: [read]}
-      lead: {invoice: [read], note: {read: {obligations: [mask, watermark]}, update: {reasons: [PERMITTED(special-update)]}}}
+      lead:
+        invoice: [read]
+        note: {read: {obligations: [mask, watermark]}, update: {reasons: [PERMITTED(special-update)]}}
     deny:
       clerk: {note: {update: {reasons: [NO_MATCHING_PERMIT]}}}
   - name: the strongest is needed to change

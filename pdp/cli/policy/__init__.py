@@ -27,6 +27,8 @@ _COMMANDS: Final = {
     "init": "init",
     "import": "import_casbin",
 }
+# Group of commands to module; the module's ``app`` has them.
+_GROUPS: Final = {"bundle": "bundle"}
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -38,3 +40,5 @@ def policy() -> None:
 
 for _command, _module in _COMMANDS.items():
     app.command(_command)(getattr(importlib.import_module(f"{__name__}.{_module}"), _module))
+for _command, _module in _GROUPS.items():
+    app.add_typer(importlib.import_module(f"{__name__}.{_module}").app, name=_command)

@@ -4,8 +4,9 @@ The service runs in its own process on a Redis of its own. A load generator asks
 non-compliant by a pushed SET, and comes back by another, over and over. Reported, in milliseconds:
 
 * push: from the first byte of the POST to its 202;
-* revoked: from the first byte of the POST to the last allow that was still answered;
-* verified, written: the same token through the receiver in this process, without HTTP and without a service.
+* decided: from the first byte of the POST to the last allow that was still decided, by the service's own clock;
+* received: to the last allow that came in here, where this generator waits for the processor as well;
+* written: the same token through the receiver in this process, without HTTP and without a service.
 
 Run: python -m tests.bench.signals [rate] [revocations] [transport]
 """
@@ -59,7 +60,8 @@ class Load:
         self._asking: set[asyncio.Task[None]] = set()
         self.answered = 0
         self.allowed = False
-        self.last_allow = 0.0
+        self.last_received = 0.0
+        self.last_decided = 0.0
 
     async def run(self) -> None:
         due = time.perf_counter()
@@ -79,7 +81,8 @@ class Load:
         self.answered += 1
         self.allowed = answer.decision.effect == wire.EFFECT_ALLOW
         if self.allowed:
-            self.last_allow = time.perf_counter()
+            self.last_received = time.time()
+            self.last_decided = max(self.last_decided, answer.decision.decided_at.ToNanoseconds() / 1e9)
 
 
 async def settle(load: Load, *, allowed: bool) -> None:
@@ -93,7 +96,7 @@ async def settle(load: Load, *, allowed: bool) -> None:
 
 
 async def measure(grpc_address: str, http: str, transmitter: Transmitter, rate: float, count: int) -> None:
-    pushes, revocations = [], []
+    pushes, decided, received = [], [], []
     # Ahead of the word of the sample on the device, and each event after the one before it.
     at = time.time() + 2
     async with grpc.aio.insecure_channel(grpc_address) as channel, httpx.AsyncClient() as client:
@@ -107,20 +110,22 @@ async def measure(grpc_address: str, http: str, transmitter: Transmitter, rate: 
                 at = max(at + 0.01, time.time())
                 status = "compliant" if compliant else "not-compliant"
                 token = transmitter.token(COMPLIANCE, DEVICE, {"current_status": status, "event_timestamp": at})
-                sent = time.perf_counter()
+                sent = time.time()
                 answer = await client.post(f"{http}/signals/push", content=token, headers=_HEADERS)
                 answer.raise_for_status()
-                pushes.append(time.perf_counter() - sent)
+                pushes.append(time.time() - sent)
                 await settle(load, allowed=compliant)
                 if not compliant:
-                    revocations.append(max(0.0, load.last_allow - sent))
+                    decided.append(max(0.0, load.last_decided - sent))
+                    received.append(max(0.0, load.last_received - sent))
             achieved = (load.answered - before) / (time.perf_counter() - began)
         finally:
             running_load.cancel()
             await asyncio.wait([running_load])
     out(f"background: {achieved:,.0f} decisions/s answered of {rate:,.0f}/s asked; {count} revocations")
     report("push", pushes)
-    report("revoked", revocations)
+    report("decided", decided)
+    report("received", received)
 
 
 def out(line: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pdp.core.condition import Node, parse
-from pdp.core.condition.nodes import Choices, Compare, Difference, Literal, conjuncts
+from pdp.core.condition.nodes import Choices, Compare, ConditionError, Difference, Literal, conjuncts
 
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
@@ -34,11 +34,20 @@ def condition_changes(old: str, new: str) -> Iterator[str]:
 
 
 def _parts(text: str) -> list[_Part]:
-    return [
-        _Part(text[node.start : node.end], node)
-        for node in conjuncts(parse(text))
-        if text[node.start : node.end] != "True"
-    ]
+    """Split a condition at its outermost ``&&``; what is always true requires nothing."""
+    parts = [_Part(_bare(text[node.start : node.end]), node) for node in conjuncts(parse(text))]
+    return [part for part in parts if part.text != "True"]
+
+
+def _bare(text: str) -> str:
+    """Take away parentheses around all of a text."""
+    while text.startswith("(") and text.endswith(")"):
+        try:
+            parse(text[1:-1])
+        except ConditionError:
+            break
+        text = text[1:-1].strip()
+    return text
 
 
 def _compared(old: _Part, new: _Part, old_text: str, new_text: str) -> str:

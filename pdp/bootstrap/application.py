@@ -123,7 +123,8 @@ class DecisionApplication:
         decisions = DecisionService(point, telemetry.pseudonyms, config.api)
         envoy = ext_authz.ExtAuthz(point, self._policies, config.ext_authz)
         watch = WatchService(self.watching)
-        asked = {**decisions.methods(), **watch.methods(), **envoy.methods(), **reflection_routes(_SERVICES)}
+        reflection = reflection_routes([*_SERVICES, *self._intake.services()])
+        asked = {**decisions.methods(), **watch.methods(), **envoy.methods(), **reflection}
         http = DecisionHttp(point, config.api).handlers()
         callers = frozenset(config.server.callers)
         return Routes(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
-from pdp.api.attribute_service import AttributeService
+from pdp.api.attribute_service import SERVICE, AttributeService
 from pdp.api.signals import SignalPush
 from pdp.attributes.settings import RedisSettings
 from pdp.attributes.store import RedisAttributeStore
@@ -35,6 +35,10 @@ class AttributeIntake:
     def methods(self) -> dict[str, Unary | Streaming]:
         """Give the gRPC methods. They say themselves who may call them."""
         return self._service.methods()
+
+    def services(self) -> list[str]:
+        """Give the full names of the gRPC services that are there."""
+        return [SERVICE] if self.methods() else []
 
     async def start(self) -> None:
         """Begin to poll whom signals.yaml has polled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pdp.attributes import EntityUnknownError
 from pdp.core.decision import Entity
 from pdp.core.request import EntityRef
 from pdp.ports import Outcome
@@ -184,6 +186,45 @@ class TestLatches:
         assert await world.attribute(ALICE, "sessions_valid_from") == NOW - 9
         assert await send(world, REVOKED, USER, NOW - 2) is Outcome.APPLIED
         assert await world.attribute(ALICE, "sessions_valid_from") == NOW - 1
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["put", "bare", "patch", "create", "delete", "revoke", "risk"]), st.integers(0, 9)),
+    max_size=12,
+)
+
+
+@given(acts=ACTS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_law_once_revoked_whoever_writes_what_a_session_never_allows_again(
+    world: World, acts: list[tuple[str, int]]
+) -> None:
+    """Whenever there is a record after a revocation, it says revoked; and versions never fall."""
+    key, target = "attr:session:session:s-law", (Entity.SESSION, EntityRef("session", "s-law"))
+    world.server.client().delete(key)
+    subject, revoked, version = {"format": "opaque", "id": "s-law"}, False, 0
+    for act, at in acts:
+        issued = NOW - 100 + at
+        with contextlib.suppress(EntityUnknownError):
+            match act:
+                case "put":
+                    await world.writer.put(*target, {"revoked": False, "risk": 1}, issued)
+                case "bare":
+                    await world.writer.put(*target, {"risk": 1}, issued, by="feed")
+                case "patch" | "create":
+                    await world.writer.patch(*target, {"revoked": False}, issued, create=act == "create", by="feed")
+                case "delete":
+                    await world.writer.delete(*target, issued)
+                case "revoke":
+                    await send(world, REVOKED, subject, issued)
+                    revoked = True
+                case _:
+                    await send(world, RISK, subject, issued, principal="SESSION", current_level="LOW")
+        stored = await world.writer.read(*target)
+        assert stored.version >= version
+        version = stored.version
+        if revoked and stored.record:
+            assert stored.record.view.__dict__.get("revoked") is True
 
 
 class TestGuards:

@@ -1,0 +1,78 @@
+"""A feed over mTLS: known by its SPIFFE id, it changes what the next decision rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.struct_pb2 import Value
+
+from pdp.v1 import attribute_service_pb2 as feed
+from pdp.v1 import decision_pb2 as wire
+from pdp.v1 import policy_decision_pb2 as rpc
+from tests.bench.signals import question
+from tests.integration.running import Service, serving
+from tests.server.pki import Authority, Pair
+
+MDM, PEP = "spiffe://example.org/mdm", "spiffe://example.org/pep"
+LAPTOP = feed.EntityKey(entity=wire.ENTITY_DEVICE, id="d-1")
+
+
+class Secured:
+    """A service that asks for client certificates, and callers that have them."""
+
+    def __init__(self, service: Service, authority: Authority) -> None:
+        self._service = service
+        self._authority = authority
+        self._pairs: dict[str, Pair] = {}
+
+    def call(self, method: str, request: bytes, caller: str) -> bytes:
+        pair = self._pairs.setdefault(caller, self._authority.issue(caller.rpartition("/")[2], uris=(caller,)))
+        credentials = grpc.ssl_channel_credentials(self._authority.path.read_bytes(), *pair.pem)
+        with grpc.secure_channel(self._service.grpc, credentials) as channel:
+            return channel.unary_unary(f"/pdp.v1.{method}")(request, timeout=10)
+
+    def patch(self, caller: str, *, compliant: bool) -> None:
+        values = {"compliant": Value(bool_value=compliant)}
+        self.call(
+            "AttributeService/Patch", feed.PatchRequest(key=LAPTOP, attributes=values).SerializeToString(), caller
+        )
+
+    def decide(self) -> wire.Decision:
+        answer = self.call("PolicyDecisionService/Evaluate", question(), PEP)
+        return rpc.EvaluateResponse.FromString(answer).decision
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    folder: Path = tmp_path_factory.mktemp("feeds")
+    authority = Authority(folder, "feeds")
+    pair = authority.issue("server", uris=("spiffe://example.org/pdp",))
+    config = folder / "pdp.toml"
+    config.write_text(
+        f'[tls]\ncertificate = "{pair.certificate}"\nprivate_key = "{pair.key}"\nclient_ca = "{authority.path}"\n'
+        f'[server]\ncallers = ["{PEP}"]\n[attribute_service.callers]\n"{MDM}" = ["device"]\n'
+    )
+    with serving("--sample", "--config", str(config)) as service:
+        yield Secured(service, authority)
+
+
+def test_what_a_feed_says_decides_at_once(secured: Secured) -> None:
+    assert secured.decide().effect == wire.EFFECT_ALLOW
+    secured.patch(MDM, compliant=False)
+    denied = secured.decide()
+    assert denied.effect == wire.EFFECT_DENY
+    assert [(it.code, it.about) for it in denied.reasons] == [("DENIED_BY_RULE", "posture-noncompliant")]
+    secured.patch(MDM, compliant=True)
+    assert secured.decide().effect == wire.EFFECT_ALLOW
+
+
+def test_an_enforcement_point_is_no_feed_and_a_feed_no_enforcement_point(secured: Secured) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        secured.patch(PEP, compliant=True)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(grpc.RpcError) as refused:
+        secured.call("PolicyDecisionService/Evaluate", question(), MDM)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED

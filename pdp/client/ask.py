@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from pdp.core.errors import PdpError
+from pdp.client.errors import UnansweredError
+from pdp.client.question import Question
 from pdp.v1 import policy_decision_pb2 as pb
 
 _SERVICE = "/pdp.v1.PolicyDecisionService/"
-
-
-class UnansweredError(PdpError):
-    """The service gave no decision; nothing may be allowed on the strength of that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """May ``subject`` do ``action`` on ``resource``? References are (type, id)."""
-
-    subject: tuple[str, str]
-    action: str
-    resource: tuple[str, str]
-    session: str = ""
-    device: str = ""
-    purpose: str = ""
-    channel: str = ""
-    network: str = ""
-    emergency_reason: str = ""
-    supported_obligations: tuple[str, ...] = ()
-
-    def message(self) -> pb.EvaluateRequest:
-        """Give the wire form."""
-        request = pb.EvaluateRequest(session_id=self.session, device_id=self.device)
-        request.subject.type, request.subject.id = self.subject
-        request.action.name = self.action
-        request.resource.type, request.resource.id = self.resource
-        context = request.context
-        context.purpose, context.channel, context.network = self.purpose, self.channel, self.network
-        context.emergency, context.emergency_reason = bool(self.emergency_reason), self.emergency_reason
-        context.supported_obligations.extend(self.supported_obligations)
-        return request
 
 
 def ask(address: str, question: Question, *, timeout: float, explain: bool = False) -> dict[str, Any]:

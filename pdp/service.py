@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pdp.core.decide import decide, refuse
 from pdp.core.decision import Decision
 from pdp.core.entities import Entities, refs
-from pdp.core.errors import AttributesUnavailableError, AuditUnavailableError
+from pdp.core.errors import AttributesUnavailableError, AuditUnavailableError, InvalidRequestError
 from pdp.core.explain import Explanation, explain
 from pdp.core.policy import PolicySnapshot
 from pdp.core.reasons import Cause, Reason
 from pdp.core.request import Request, validate
 from pdp.ports import Answer, AttributeSource, Caller, DecisionLog, Observer, PolicySource
+
+_READS_AT_ONCE: Final = 32
+"""Requests of a batch whose attributes are read from the store at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class PolicyDecisionPoint:
             InvalidRequestError: the request is malformed; there is no decision on it.
         """
         validate(request)
-        return (await self._record([await self._answer(request, caller)]))[0]
+        answer = self._answer_held(request, caller) or await self._answer(request, caller)
+        return (await self._record([answer]))[0]
 
     async def evaluate_many(self, requests: Sequence[Request], caller: Caller) -> list[Answer]:
         """Answer several requests, each as ``evaluate`` would, and put them on record together.
@@ -84,7 +88,27 @@ class PolicyDecisionPoint:
         """
         for request in requests:
             validate(request)
-        return await self._record([await self._answer(request, caller) for request in requests])
+        held = [self._answer_held(request, caller) for request in requests]
+        unread = [index for index, answer in enumerate(held) if answer is None]
+        read: dict[int, Answer] = {}
+        for start in range(0, len(unread), _READS_AT_ONCE):
+            some = unread[start : start + _READS_AT_ONCE]
+            found = await asyncio.gather(*(self._answer(requests[index], caller) for index in some))
+            read.update(zip(some, found, strict=True))
+        return await self._record([answer or read[index] for index, answer in enumerate(held)])
+
+    async def evaluate_held(
+        self, requests: Sequence[Request], caller: Caller
+    ) -> list[Answer | InvalidRequestError | None]:
+        """Answer those requests whose attributes are in memory, and put them on record together.
+
+        Returns:
+            For each request its answer, or what is wrong with it; None where attributes must be read first, and
+            ``evaluate`` is to be asked.
+        """
+        outcomes = [self._outcome(request, caller) for request in requests]
+        recorded = iter(await self._record([outcome for outcome in outcomes if isinstance(outcome, Answer)]))
+        return [next(recorded) if isinstance(outcome, Answer) else outcome for outcome in outcomes]
 
     async def explain(self, request: Request, caller: Caller) -> tuple[Answer, Explanation]:
         """Answer one request and take the answer apart. The decision is the one ``evaluate`` would give.
@@ -116,6 +140,25 @@ class PolicyDecisionPoint:
         policy = self._policies.current()
         decision = refuse(policy.revision if policy else "", self._clocks.wall(), cause)
         return (await self._record([self._dress(about, caller, decision, self._clocks.elapsed(), cached=True)]))[0]
+
+    def _outcome(self, request: Request, caller: Caller) -> Answer | InvalidRequestError | None:
+        try:
+            validate(request)
+        except InvalidRequestError as error:
+            return error
+        return self._answer_held(request, caller)
+
+    def _answer_held(self, request: Request, caller: Caller) -> Answer | None:
+        """Answer from memory, without waiting; None where something is not there."""
+        started = self._clocks.elapsed()
+        policy = self._policies.current()
+        if policy is None:
+            return None
+        entities = self._attributes.peek(refs(request), policy.schema)
+        if entities is None:
+            return None
+        decision = decide(request, entities, policy, self._clocks.wall())
+        return self._dress(request, caller, decision, started, cached=True)
 
     async def _answer(self, request: Request, caller: Caller) -> Answer:
         started = self._clocks.elapsed()
@@ -155,6 +198,8 @@ class PolicyDecisionPoint:
 
     async def _record(self, answers: list[Answer]) -> list[Answer]:
         """Put answers on record, or turn them all into denies: an allow off the record is never given."""
+        if not answers:
+            return answers
         try:
             await self._log.append(answers)
         except AuditUnavailableError:

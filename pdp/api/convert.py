@@ -107,14 +107,12 @@ def batch_error(status: bytes) -> bytes:
 
 def stream_decision(request_id: str, answer: Answer) -> bytes:
     """Serialise an ``EvaluateStreamResponse`` with a decision."""
-    name = rpc.EvaluateStreamResponse(request_id=request_id).SerializeToString()
-    return name + _STREAM_DECISION + with_length(decision_bytes(answer))
+    return _REQUEST_ID + text(request_id) + _STREAM_DECISION + with_length(decision_bytes(answer))
 
 
 def stream_error(request_id: str, status: bytes) -> bytes:
     """Serialise an ``EvaluateStreamResponse`` with an error, from a serialised ``google.rpc.Status``."""
-    name = rpc.EvaluateStreamResponse(request_id=request_id).SerializeToString()
-    return name + _STREAM_ERROR + with_length(status)
+    return _REQUEST_ID + text(request_id) + _STREAM_ERROR + with_length(status)
 
 
 @lru_cache(maxsize=4096)
@@ -157,5 +155,6 @@ _RESPONSE_DECISION: Final = tag(rpc.EvaluateResponse, "decision")
 _BATCH_RESULTS: Final = tag(rpc.BatchEvaluateResponse, "results")
 _RESULT_DECISION: Final = tag(rpc.BatchEvaluateResult, "decision")
 _RESULT_ERROR: Final = tag(rpc.BatchEvaluateResult, "error")
+_REQUEST_ID: Final = tag(rpc.EvaluateStreamResponse, "request_id")
 _STREAM_DECISION: Final = tag(rpc.EvaluateStreamResponse, "decision")
 _STREAM_ERROR: Final = tag(rpc.EvaluateStreamResponse, "error")

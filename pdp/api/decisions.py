@@ -20,7 +20,7 @@ from pdp.api.convert import (
 )
 from pdp.api.errors import invalid, mapped, status_bytes, to_rpc_error, unreadable
 from pdp.api.explanations import Pseudonym, rule_traces
-from pdp.api.pipeline import pipelined
+from pdp.api.pipeline import Give, pipelined
 from pdp.api.settings import ApiSettings
 from pdp.core.errors import InvalidRequestError
 from pdp.core.request import Request, validate
@@ -82,12 +82,10 @@ class DecisionService:
     async def _evaluate_stream(self, messages: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
         caller = caller_of(call, "evaluate_stream")
 
-        async def answer(message: bytes) -> bytes:
-            asked = parse(rpc.EvaluateStreamRequest, message)
-            try:
-                return stream_decision(asked.request_id, await self._answer_streamed(asked, caller))
-            except Exception as error:  # noqa: BLE001 - one question's error, whatever it is, is its answer
-                return stream_error(asked.request_id, status_bytes(to_rpc_error(error)))
+        async def answer(together: Sequence[bytes], give: Give) -> None:
+            await self._answer_streamed(
+                [parse(rpc.EvaluateStreamRequest, message) for message in together], caller, give
+            )
 
         async for answered in pipelined(messages, answer, self._settings.stream_in_flight):
             yield answered
@@ -99,12 +97,42 @@ class DecisionService:
         rules = rule_traces(explanation, self._pseudonym)
         return rpc.ExplainResponse(decision=decision, rules=rules).SerializeToString()
 
-    async def _answer_streamed(self, asked: rpc.EvaluateStreamRequest, caller: Caller) -> Answer:
-        if not 0 < len(asked.request_id) <= _REQUEST_ID_LIMIT:
-            raise invalid("request_id", f"is missing or longer than {_REQUEST_ID_LIMIT} characters")
+    async def _answer_streamed(
+        self, questions: Sequence[rpc.EvaluateStreamRequest], caller: Caller, give: Give
+    ) -> None:
+        """Answer questions that came together: at once what memory answers, each of the others when it is known."""
         due = asyncio.get_running_loop().time() + self._settings.answer_seconds
-        own = Caller(caller.id, caller.interface, caller.trace, min(due, caller.deadline))
-        return await self._pdp.evaluate(to_request(asked.request), own)
+        own = caller._replace(deadline=min(due, caller.deadline))
+        later = []
+        for asked, outcome in zip(questions, await self._held(questions, own), strict=True):
+            if outcome is None:
+                later.append(self._answer_alone(asked, own, give))
+            else:
+                give(_streamed(asked.request_id, outcome))
+        if later:
+            await asyncio.gather(*later)
+
+    async def _held(
+        self, questions: Sequence[rpc.EvaluateStreamRequest], caller: Caller
+    ) -> Sequence[Answer | Exception | None]:
+        if not all(map(_is_named, questions)):
+            return [None] * len(questions)
+        try:
+            return await self._pdp.evaluate_held([to_request(asked.request) for asked in questions], caller)
+        except Exception:  # noqa: BLE001 - asked one by one it shows whose error it is
+            return [None] * len(questions)
+
+    async def _answer_alone(self, asked: rpc.EvaluateStreamRequest, caller: Caller, give: Give) -> None:
+        if not _is_named(asked):
+            unnamed = invalid("request_id", f"is missing or longer than {_REQUEST_ID_LIMIT} characters")
+            give(_streamed(asked.request_id, unnamed))
+            return
+        outcome: Answer | Exception
+        try:
+            outcome = await self._pdp.evaluate(to_request(asked.request), caller)
+        except Exception as error:  # noqa: BLE001 - one question's error, whatever it is, is its answer
+            outcome = error
+        give(_streamed(asked.request_id, outcome))
 
 
 def parse(message_type: type[_M], message: bytes) -> _M:
@@ -129,6 +157,16 @@ def _batch(message: rpc.BatchEvaluateRequest) -> Sequence[Request]:
     if not 0 < len(message.items) <= _BATCH_LIMIT:
         raise invalid("items", f"has {len(message.items)} entries; 1 to {_BATCH_LIMIT} are allowed")
     return to_requests(message)
+
+
+def _is_named(asked: rpc.EvaluateStreamRequest) -> bool:
+    return 0 < len(asked.request_id) <= _REQUEST_ID_LIMIT
+
+
+def _streamed(name: str, outcome: Answer | Exception) -> bytes:
+    if isinstance(outcome, Answer):
+        return stream_decision(name, outcome)
+    return stream_error(name, status_bytes(to_rpc_error(outcome)))
 
 
 def _fault(request: Request) -> bytes | None:

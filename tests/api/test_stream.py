@@ -9,7 +9,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 
 from pdp.api.decisions import SERVICE, DecisionService
-from pdp.api.pipeline import pipelined
+from pdp.api.pipeline import Give, pipelined
 from pdp.api.settings import ApiSettings
 from pdp.server.rpc import Code, RpcError, Streaming
 from pdp.v1 import decision_pb2 as wire
@@ -130,9 +130,10 @@ async def test_no_more_is_read_than_may_be_in_flight() -> None:
             read += 1
             yield b"%d" % number
 
-    async def answer(message: bytes) -> bytes:
+    async def answer(together: Sequence[bytes], give: Give) -> None:
         await released.wait()
-        return message
+        for message in together:
+            give(message)
 
     stream = pipelined(messages(), answer, 5)
     first = asyncio.ensure_future(anext(stream))
@@ -154,14 +155,13 @@ async def test_when_the_reader_goes_away_all_work_ends() -> None:
         yield b"slow"
         await asyncio.Event().wait()
 
-    async def answer(message: bytes) -> bytes:
-        if message == b"slow":
-            begun.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                ended.set()
-        return message
+    async def answer(together: Sequence[bytes], give: Give) -> None:
+        give(together[0])
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
 
     stream = pipelined(messages(), answer, 5)
     assert await anext(stream) == b"quick"
@@ -176,9 +176,9 @@ async def test_a_cancelled_reader_cancels_the_work() -> None:
     async def messages() -> AsyncIterator[bytes]:
         yield b"slow"
 
-    async def answer(_: bytes) -> bytes:
+    async def answer(_: Sequence[bytes], give: Give) -> None:
         await asyncio.Event().wait()
-        raise AssertionError
+        give(b"never")
 
     async def read() -> None:
         async for _ in pipelined(messages(), answer, 5):
@@ -197,8 +197,9 @@ async def test_a_fault_of_the_connection_reaches_the_transport() -> None:
         yield b"one"
         raise RpcError(Code.CANCELLED, "gone")
 
-    async def answer(message: bytes) -> bytes:
-        return message
+    async def answer(together: Sequence[bytes], give: Give) -> None:
+        for message in together:
+            give(message)
 
     async def read() -> None:
         async for _ in pipelined(messages(), answer, 5):

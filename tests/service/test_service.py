@@ -153,6 +153,35 @@ async def test_a_batch_answers_each_as_alone_and_records_all_at_once(world: Worl
     assert world.happened == ["recorded", "observed", "observed", "observed"]
 
 
+async def test_a_batch_reads_what_it_must_and_answers_in_order(world: World) -> None:
+    world.attributes.slow = frozenset({"alice"})
+    requests = [ALICE, DENIED] * 20
+    asked = asyncio.create_task(world.point.evaluate_many(requests, caller()))
+    await asyncio.sleep(0)
+    assert not world.happened
+    world.attributes.released.set()
+    answers = await asked
+    assert [answer.request for answer in answers] == requests
+    assert [answer.cached for answer in answers] == [False, True] * 20
+    assert world.happened == ["recorded"] + ["observed"] * 40
+
+
+async def test_what_memory_answers_does_not_wait_for_what_must_be_read(world: World) -> None:
+    world.attributes.slow = frozenset({"alice"})
+    answer, unread, fault = await world.point.evaluate_held([DENIED, ALICE, ALICE._replace(action="Read!")], caller())
+    assert isinstance(answer, Answer)
+    assert answer.decision == (await world.point.evaluate(DENIED, caller())).decision
+    assert unread is None
+    assert isinstance(fault, InvalidRequestError)
+    assert [answer.request for answer in world.log.answers] == [DENIED, DENIED]
+
+
+async def test_nothing_answered_from_memory_puts_nothing_on_record(world: World) -> None:
+    world.policies.snapshot = None
+    assert await world.point.evaluate_held([ALICE], caller()) == [None]
+    assert not world.happened
+
+
 async def test_an_explanation_explains_the_decision_that_would_be_given(world: World) -> None:
     for request in (ALICE, DENIED, ALICE._replace(action="export")):
         answer, explanation = await world.point.explain(request, caller())

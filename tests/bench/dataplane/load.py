@@ -1,4 +1,4 @@
-"""Load by ``h2load``, the HTTP/2 load generator of nghttp2: one body, sent again and again, timed request by request."""
+"""Load by ``h2load``, nghttp2's load generator: one body, sent again and again, timed request by request."""
 
 from __future__ import annotations
 

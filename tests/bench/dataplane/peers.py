@@ -109,8 +109,9 @@ def _require_allows(answer: Message, count: int) -> None:
 
 
 def named_peers(text: str) -> list[Server]:
-    """Read ``PEERS``: ``name=url=bodyfile``, separated by spaces. A body that starts with ``{`` is JSON over HTTP,
-    any other a framed gRPC message.
+    """Read ``PEERS``: ``name=url=bodyfile``, separated by spaces.
+
+    A body that starts with ``{`` is JSON over HTTP, any other a framed gRPC message.
 
     Raises:
         WrongAnswerError: one of them does not answer its body.

@@ -59,12 +59,12 @@ def _draw(rows: Sequence[Row], file: Path) -> None:
     import matplotlib as mpl  # noqa: PLC0415 - a second to import, and only the end of a run needs it
 
     mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415
 
     loads = list(dict.fromkeys(row["load"] for row in rows))
     servers = list(dict.fromkeys(row["server"] for row in rows))
-    colours = dict(zip(servers, pyplot.get_cmap("tab10").colors, strict=False))
-    figure, axes = pyplot.subplots(2, len(loads), figsize=(3.4 * len(loads), 6.4), squeeze=False)
+    colours = dict(zip(servers, plt.get_cmap("tab10").colors, strict=False))
+    figure, axes = plt.subplots(2, len(loads), figsize=(3.4 * len(loads), 6.4), squeeze=False)
     for column, load in enumerate(loads):
         chosen = [row for row in rows if row["load"] == load]
         names = [row["server"] for row in chosen]
@@ -80,4 +80,4 @@ def _draw(rows: Sequence[Row], file: Path) -> None:
     axes[1][0].set_ylabel("ms a call: p50 dark, p99 light")
     figure.tight_layout()
     figure.savefig(file, dpi=120)
-    pyplot.close(figure)
+    plt.close(figure)

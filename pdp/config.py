@@ -20,6 +20,7 @@ from pdp.api.settings import ApiSettings, AttributeServiceSettings, ExtAuthzSett
 from pdp.attributes import RedisSettings
 from pdp.audit import LogSettings
 from pdp.core.errors import PdpError
+from pdp.risk.settings import RiskSettings
 from pdp.server.rpc import Limits, Tls
 from pdp.server.supervisor import Transport
 from pdp.signals.settings import SignalSettings
@@ -102,6 +103,7 @@ class Config(BaseModel):
     ext_authz: ExtAuthzSettings = Field(default_factory=ExtAuthzSettings)
     attribute_service: AttributeServiceSettings = Field(default_factory=AttributeServiceSettings)
     signals: SignalSettings = Field(default_factory=SignalSettings)
+    risk: RiskSettings = Field(default_factory=RiskSettings)
 
     @field_validator("ext_authz", mode="before")
     @classmethod

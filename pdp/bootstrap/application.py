@@ -23,7 +23,8 @@ from pdp.bootstrap.admission import admitted
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
 from pdp.bootstrap.probes import Parts, Probes
-from pdp.bootstrap.signals import AttributeIntake
+from pdp.bootstrap.risk import RiskWatch
+from pdp.bootstrap.signals import AttributeIntake, writer_settings
 from pdp.config import Config, validated
 from pdp.core.errors import AuditUnavailableError
 from pdp.policy.folder import FolderSource, PolicyStatus
@@ -75,7 +76,9 @@ class DecisionApplication:
         self._health = Health(_SERVICES)
         parts = Parts(self._policies, self._engine, self._attributes, self._log, self._telemetry, self._shared)
         self._probes = Probes(parts)
-        observers = self._telemetry.observers
+        pseudonyms = self._telemetry.pseudonyms
+        self._risk = RiskWatch(config, self._policies, writer_settings(config), pseudonyms)
+        observers = (*self._telemetry.observers, self._risk.monitor)
         self.point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, observers)
         self.watching = WatchHub(
             self.point, self._policies, self._attributes, self._attributes, _CLOCKS, config.watch
@@ -92,6 +95,7 @@ class DecisionApplication:
         await self._log.open(policy.schema if policy else None)
         self._note_policy(self._policies.status)
         await self._intake.start()
+        await self._risk.start()
         if self._watches:
             self._tasks.append(asyncio.create_task(self._policies.watch()))
         self._tasks.append(asyncio.create_task(self._report_health()))
@@ -111,6 +115,7 @@ class DecisionApplication:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._risk.stop()
         await self._intake.stop()
         with contextlib.suppress(Exception):
             await self._attributes.stop()
@@ -129,12 +134,13 @@ class DecisionApplication:
         callers = frozenset(config.server.callers)
         return Routes(
             rpc={**admitted(asked, callers), **self._intake.methods(), **self._health.routes()},
-            http={**http, **self._intake.handlers(), **self._probes.handlers()},
+            http={**http, **self._intake.handlers(), **self._risk.handlers(), **self._probes.handlers()},
         )
 
     def _note_policy(self, status: PolicyStatus) -> None:
         """Decide by the revision in force from now on, and put on record which it is, or why a change is not."""
         self.watching.policy_changed()
+        self._risk.monitor.policy_changed()
         problems = [str(problem) for problem in status.problems[:_NOTED_PROBLEMS]]
         with contextlib.suppress(AuditUnavailableError):
             self._log.note("reload", revision=status.revision, refused=problems)

@@ -20,7 +20,7 @@ class AttributeIntake:
     """Takes signals and feeds, and writes what they say into the attribute store."""
 
     def __init__(self, config: Config, policies: PolicySource) -> None:
-        self._store = RedisAttributeStore(_writer_settings(config))
+        self._store = RedisAttributeStore(writer_settings(config))
         self._http = TransmitterHttp(config.signals)
         self.receiver = SignalReceiver(policies, self._store, self._http, config.signals)
         self._poller = Poller(policies, self.receiver, self._http, config.signals)
@@ -56,7 +56,7 @@ class AttributeIntake:
             await self._store.stop()
 
 
-def _writer_settings(config: Config) -> RedisSettings:
+def writer_settings(config: Config) -> RedisSettings:
     """Give the store's settings with a writer's patience, and the user that may write where there is one."""
     signals = config.signals
     patient = replace(config.redis, fetch_timeout=signals.store_timeout)

@@ -15,7 +15,7 @@ _DIGEST: Final = 8
 # Its keys come from the finite names of a schema; a request can also name what no schema has.
 _MEMO_LIMIT: Final = 4096
 # A watched decision that is made anew is nothing the subject did; that it still relies on the resource is.
-_WATCH: Final = "watch"
+_WATCH: Final = "watch_decisions"
 
 
 class Meter:

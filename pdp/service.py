@@ -17,8 +17,8 @@ from pdp.core.reasons import Cause, Reason
 from pdp.core.request import Request, validate
 from pdp.ports import Answer, AttributeSource, Caller, DecisionLog, Observer, PolicySource
 
-_READS_AT_ONCE: Final = 32
-"""Requests of a batch whose attributes are read from the store at once."""
+_READS_AT_ONCE: Final = 4
+"""Requests of a batch that read attributes at once: each may take a connection to the store of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ FORMATS: Final[Mapping[str, str]] = {
     "obligations": "obligations.yaml",
     "routes": "routes.yaml",
     "signals": "signals.yaml",
+    "limits": "limits.yaml",
+    "attributes": "sample/attributes.yaml",
     "invariants": "invariants.yaml",
     "tests": "tests/*.yaml",
     "review": "review.yaml",

@@ -63,6 +63,7 @@ _KEYWORDS: Final[Mapping[str, Callable[[Schema, Any, Schema], bool]]] = {
     "required": lambda s, v, _: not isinstance(v, dict) or set(s["required"]) <= set(v),
     "propertyNames": lambda s, v, r: not isinstance(v, dict) or all(fits(s["propertyNames"], it, r) for it in v),
     "minProperties": lambda s, v, _: not isinstance(v, dict) or len(v) >= s["minProperties"],
+    "maxProperties": lambda s, v, _: not isinstance(v, dict) or len(v) <= s["maxProperties"],
     "items": lambda s, v, r: not isinstance(v, list) or all(fits(s["items"], it, r) for it in v),
     "minItems": lambda s, v, _: not isinstance(v, list) or len(v) >= s["minItems"],
     "uniqueItems": lambda _, v, __: not isinstance(v, list) or len({repr(it) for it in v}) == len(v),

@@ -140,7 +140,7 @@ def test_who_can_and_what_can() -> None:
 
 def test_schema_prints_writes_and_lists(tmp_path: Path) -> None:
     assert json.loads(call("schema", "invariants"))["title"] == "invariants.yaml"
-    assert "8 schemas written" in call("schema", "--out", str(tmp_path / "schemas"))
+    assert "10 schemas written" in call("schema", "--out", str(tmp_path / "schemas"))
     assert json.loads((tmp_path / "schemas" / "tests.json").read_text())["title"] == "tests/*.yaml"
     assert data("schema")["routes"] == "routes.yaml"
 

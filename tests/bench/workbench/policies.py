@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -79,7 +80,8 @@ def write_policy(folder: Path, rules: int, seed: int = 1) -> Path:
         "routes.yaml": "version: 1\nroutes: []\n# end\n",
         "policy/000-floors.csv": _joined(f"p,floor-{name},*,*,*,{text},deny,,floor" for name, text in _FLOORS),
     }
-    rows = [_rule(Random(f"{seed}/{number}"), number, roles, types) for number in range(rules - len(_FLOORS))]
+    randoms = [Random(f"{seed}/{number}") for number in range(rules - len(_FLOORS))]  # noqa: S311 - not for secrets
+    rows = [_rule(random, number, roles, types) for number, random in enumerate(randoms)]
     for start in range(0, len(rows), 500):
         files[f"policy/rules-{start:05}.csv"] = _joined(rows[start : start + 500])
     for name, text in files.items():
@@ -109,5 +111,5 @@ def _rule(random: Random, number: int, roles: list[str], types: list[str]) -> st
     return f'p,allow-{number},{role},{action},{type_},"{" && ".join(parts)}",allow,{owed},need of the department'
 
 
-def _joined(rows: object) -> str:
-    return "\n".join([*map(str, rows), "# end", ""])  # type: ignore[call-overload]
+def _joined(rows: Iterable[str]) -> str:
+    return "\n".join([*rows, "# end", ""])

@@ -10,8 +10,9 @@ import enum
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -78,12 +79,33 @@ class PolicySection:
     Attributes:
         folder: the policy folder: model.conf, schema.yaml, obligations.yaml, routes.yaml and policy/*.csv.
         engine: ``compiled``, ``reference`` (pycasbin itself), or ``shadow``: both, and the stricter answers.
-        watch: seconds between looks for changed files; 0 never looks.
+        watch: seconds between looks for changed files; 0 never looks, nor asks, nor follows roll-backs.
+        source: where the policy comes from, if not the folder: a file NAME.bundle, ``https://...``, or
+            ``git+URL#REF:PATH`` with a folder or a bundle at PATH.
+        poll: seconds between questions to an HTTP server or git repository.
+        source_headers: HTTP headers of those questions, such as an authorization.
+        source_ca: PEM file of the authorities that may vouch for an HTTPS source; empty means the system's.
+        bundle_keys: verifier keys, as texts or files, of those who may sign; any makes signatures compulsory.
+        signatures: how many different signers a bundle needs; counts where there are ``bundle_keys``.
+        checks: run a revision's own tests and invariants before it comes into force.
+        state: folder of revisions to go back to, of what is held or on trial, and of each worker's status.
     """
 
     folder: Path = Path("policies")
     engine: Engine = Engine.COMPILED
-    watch: float = 0.5
+    watch: float = 0.2
+    source: str = ""
+    poll: float = 10.0
+    source_headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    source_ca: Path | None = None
+    bundle_keys: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    signatures: int = 1
+    checks: bool = False
+    state: Path = Path("var/policy")
+
+    def __post_init__(self) -> None:
+        if self.watch < 0 or self.poll <= 0 or self.signatures < 1:
+            raise ValueError("watch is not negative, poll is positive, and signatures at least 1")
 
 
 class Config(BaseModel):

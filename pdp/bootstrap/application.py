@@ -22,12 +22,13 @@ from pdp.audit.answers import AnswerLog
 from pdp.bootstrap.admission import admitted
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
+from pdp.bootstrap.policies import keeper_of
 from pdp.bootstrap.probes import Parts, Probes
 from pdp.bootstrap.risk import RiskWatch
 from pdp.bootstrap.signals import AttributeIntake, writer_settings
 from pdp.config import Config, validated
 from pdp.core.errors import AuditUnavailableError
-from pdp.policy.folder import FolderSource, PolicyStatus
+from pdp.policy import PolicyStatus
 from pdp.server.application import Place
 from pdp.server.health import Health
 from pdp.server.reflection import reflection_routes
@@ -67,9 +68,7 @@ class DecisionApplication:
         self._telemetry = build_telemetry(config.telemetry)
         self._attributes = RedisAttributes(config.redis)
         self._engine = factory_of(config.policy.engine)
-        self._policies = FolderSource(
-            config.policy.folder, self._engine, interval=config.policy.watch or 1.0, on_change=self._note_policy
-        )
+        self._policies = keeper_of(config.policy, self._engine, self._note_policy)
         self._watches = config.policy.watch > 0
         self._log = AnswerLog(replace(config.audit, worker=f"{config.audit.worker}{place.worker}"))
         self._shared = SharedMetrics(Path(place.shared), place.worker) if place.shared else None

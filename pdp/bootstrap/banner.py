@@ -6,9 +6,10 @@ import sys
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 
 from pdp.config import Config
-from pdp.core.errors import PolicyInvalidError
+from pdp.policy import PolicyKeeper
 from pdp.server.application import ServerSettings
 
 _SHOWN_PROBLEMS: Final = 10
@@ -26,20 +27,18 @@ class Banner:
         self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._sample = False
 
-    def policy(self, found: tuple[int, str] | PolicyInvalidError) -> None:
+    def policy(self, keeper: PolicyKeeper) -> None:
         """Tell what policy was found."""
-        folder = self._config.policy.folder
-        if isinstance(found, PolicyInvalidError):
-            self._line(
-                "policy", f"[bold red]refused[/]: {len(found.problems)} problems in {folder}/; nothing is allowed"
-            )
-            for problem in found.problems[:_SHOWN_PROBLEMS]:
-                self._console.print(f"           [red]{problem}[/]", markup=True)
-            return
-        rules, revision = found
-        self._line(
-            "policy", f"{rules} rules from {folder}/, revision {revision[:19]}…, engine {self._config.policy.engine}"
-        )
+        status, snapshot, source = keeper.status, keeper.current(), escape(keeper.source)
+        if status.problems:
+            instead = f"held by {status.held}" if snapshot else "nothing is allowed"
+            self._line("policy", f"[bold red]refused[/]: {len(status.problems)} problems in {source}; {instead}")
+            for problem in status.problems[:_SHOWN_PROBLEMS]:
+                self._console.print(f"           [red]{escape(str(problem))}[/]")
+        if snapshot:
+            held = f" [yellow]held by {status.held}[/]," if status.held else ""
+            about = f"revision {snapshot.revision[:19]}…, engine {self._config.policy.engine}"
+            self._line("policy", f"{len(snapshot.rules)} rules from {source},{held} {about}")
 
     def keys(self, *, created: bool) -> None:
         """Tell where the decision log and its keys are."""

@@ -14,10 +14,11 @@ from pdp.attributes import EmbeddedRedis, EmbeddedRedisError, RedisSettings
 from pdp.audit import keys
 from pdp.bootstrap.banner import Banner
 from pdp.bootstrap.engines import factory_of
+from pdp.bootstrap.policies import keeper_of
 from pdp.bootstrap.sample import Sample
 from pdp.config import Config, ConfigError
-from pdp.core.errors import PdpError, PolicyInvalidError
-from pdp.policy import load
+from pdp.core.errors import PdpError
+from pdp.policy import PolicyKeeper
 from pdp.server.application import Address, ServerSettings
 from pdp.server.supervisor import StartError, Supervisor
 
@@ -43,7 +44,7 @@ async def run(config: Config, *, sample: bool) -> None:
     """
     _require_privacy(config)
     banner = Banner(config)
-    banner.policy(_look_at_policy(config))
+    banner.policy(await _look_at_policy(config))
     banner.keys(created=provide_keys(config.audit.keys))
     async with _attribute_store(config, banner) as store:
         keeping = None
@@ -73,13 +74,11 @@ async def _serve(config: Config, banner: Banner) -> None:
         raise LaunchError(str(error)) from error
 
 
-def _look_at_policy(config: Config) -> tuple[int, str] | PolicyInvalidError:
-    """Load the policy once for the banner; a refused one is told, and the service waits for a better one."""
-    try:
-        snapshot = load(config.policy.folder, factory_of(config.policy.engine))
-    except PolicyInvalidError as error:
-        return error
-    return len(snapshot.rules), snapshot.revision
+async def _look_at_policy(config: Config) -> PolicyKeeper:
+    """Read the policy once for the banner; a refused one is told, and the service waits for a better one."""
+    keeper = keeper_of(config.policy, factory_of(config.policy.engine))
+    await keeper.reload()
+    return keeper
 
 
 def provide_keys(folder: Path) -> bool:

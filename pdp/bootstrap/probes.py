@@ -10,8 +10,7 @@ from typing import NamedTuple
 from pdp.attributes import RedisAttributes
 from pdp.audit.answers import AnswerLog
 from pdp.engine.matcher import ShadowEngine
-from pdp.policy import EngineFactory
-from pdp.policy.folder import FolderSource
+from pdp.policy import EngineFactory, PolicyKeeper
 from pdp.server.rpc import HttpHandler, HttpRequest, HttpResponse
 from pdp.telemetry.setup import Telemetry
 from pdp.telemetry.sharing import SharedMetrics
@@ -35,7 +34,7 @@ class _PolicyState:
 class Parts(NamedTuple):
     """What the probes ask."""
 
-    policies: FolderSource
+    policies: PolicyKeeper
     engine: EngineFactory
     attributes: RedisAttributes
     log: AnswerLog

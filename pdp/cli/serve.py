@@ -17,6 +17,12 @@ from pdp.server.supervisor import Transport
 def serve(
     file: Annotated[Path | None, typer.Option("--config", envvar="PDP_CONFIG", help="TOML file of settings.")] = None,
     policies: Annotated[Path | None, typer.Option(help="Policy folder.", show_default="policies")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where the policy comes from: a .bundle, https://..., git+URL#REF:PATH.")
+    ] = None,
+    bundle_key: Annotated[
+        list[str] | None, typer.Option(help="Verifier key, text or file: accept signed bundles only.")
+    ] = None,
     redis: Annotated[str | None, typer.Option(help="Redis URL; none starts an embedded one.")] = None,
     listen: Annotated[str | None, typer.Option(help="host:port for gRPC.")] = None,
     http: Annotated[str | None, typer.Option(help="host:port for HTTP.")] = None,
@@ -34,6 +40,8 @@ def serve(
     """Run the decision service. `pdp config` lists every setting."""
     flags = {
         "policy.folder": policies,
+        "policy.source": source,
+        "policy.bundle_keys": tuple(bundle_key) if bundle_key else None,
         "policy.engine": engine,
         "redis.url": redis,
         "server.listen": listen,

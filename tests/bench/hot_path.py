@@ -72,6 +72,7 @@ async def measure(folder: Path) -> list[tuple[str, float]]:
     async with EmbeddedRedis() as redis:
         values = {
             "redis": {"url": redis.url},
+            "policy": {"state": str(folder / "policy")},
             "audit": {"directory": str(folder / "log"), "keys": str(folder / "keys")},
         }
         config = validated(values)

@@ -33,6 +33,7 @@ class Service:
         settings = (
             f"audit.directory={folder}/audit",
             f"audit.keys={folder}/keys",
+            f"policy.state={folder}/policy",
             "telemetry.log_level=warning",
         )
         options = [part for setting in settings for part in ("--set", setting)]

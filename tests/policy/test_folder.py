@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pdp.engine.reference import ReferenceMatcher
-from pdp.policy import FolderSource, PolicyStatus, files
+from pdp.policy import FolderOrigin, PolicyKeeper, PolicyStatus, files
 from tests.policy.example import FILES, RULES, build, swap, write
 
 MORE = RULES.replace("# end\n", "p,one-more,agent,read,log,True,allow,,basis\n# end\n")
@@ -20,7 +20,7 @@ INTERVAL = 0.02
 
 
 @contextlib.asynccontextmanager
-async def watched(source: FolderSource) -> AsyncIterator[None]:
+async def watched(source: PolicyKeeper) -> AsyncIterator[None]:
     await source.reload()
     task = asyncio.create_task(source.watch())
     try:
@@ -37,8 +37,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(INTERVAL / 2)
 
 
-def source_of(folder: Path, **options: object) -> FolderSource:
-    return FolderSource(folder, ReferenceMatcher, interval=INTERVAL, **options)  # type: ignore[arg-type]
+def source_of(folder: Path, **options: object) -> PolicyKeeper:
+    return PolicyKeeper(FolderOrigin(folder, interval=INTERVAL), ReferenceMatcher, **options)  # type: ignore[arg-type]
 
 
 async def test_nothing_is_in_force_before_a_first_reading(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_a_broken_change_is_reported_and_its_mending_taken_up(tmp_path: Pa
 
 
 async def test_a_file_written_in_pieces_is_read_when_it_is_at_rest(tmp_path: Path) -> None:
-    source = FolderSource(write(tmp_path), ReferenceMatcher, interval=0.3)
+    source = PolicyKeeper(FolderOrigin(write(tmp_path), interval=0.3), ReferenceMatcher)
     async with watched(source):
         with (tmp_path / "policy" / "rules.csv").open("w") as file:
             for line in MORE.splitlines(keepends=True):
@@ -160,7 +160,7 @@ async def test_the_event_loop_goes_on_while_a_revision_is_built(tmp_path: Path) 
         threads.append(threading.get_ident())
         return ReferenceMatcher(*given)  # type: ignore[arg-type]
 
-    source = FolderSource(write(tmp_path), factory)
+    source = PolicyKeeper(FolderOrigin(write(tmp_path)), factory)
     await source.reload()
     assert threads
     assert main not in threads
@@ -176,7 +176,7 @@ async def test_a_fault_of_an_engine_is_a_problem_and_changes_nothing(
             raise RuntimeError("no such luck")
         return ReferenceMatcher(*given)  # type: ignore[arg-type]
 
-    source = FolderSource(write(tmp_path), factory)
+    source = PolicyKeeper(FolderOrigin(write(tmp_path)), factory)
     await source.reload()
     good, fail = source.current(), True
     write(tmp_path, {"policy/rules.csv": MORE})

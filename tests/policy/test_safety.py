@@ -14,7 +14,7 @@ from pdp.core.decision import Effect, Entity
 from pdp.core.policy import MatchError, PolicySnapshot
 from pdp.core.record import View
 from pdp.engine.reference import ReferenceMatcher
-from pdp.policy import FolderSource
+from pdp.policy import FolderOrigin, PolicyKeeper
 from tests.core import world
 from tests.core.world import NOW, ask, entities, policy, reasons, row
 from tests.policy.example import LINKS, MODEL, RULES, build, problems_of, swap, write
@@ -43,7 +43,7 @@ def test_every_row_of_the_table_has_a_test_and_every_test_a_row() -> None:
 
 
 async def test_reload_replaces_the_engine_and_never_reloads_one(tmp_path: Path) -> None:
-    source = FolderSource(write(tmp_path), ReferenceMatcher)
+    source = PolicyKeeper(FolderOrigin(write(tmp_path)), ReferenceMatcher)
     await source.reload()
     before = source.current()
     write(tmp_path, {FILE: RULES.replace("risk < 50", "risk < 40")})

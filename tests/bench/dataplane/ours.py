@@ -46,7 +46,12 @@ def serving(transport: str, redis_url: str, traces_url: str, *, workers: int = 2
 
 
 def _start(transport: str, redis_url: str, traces_url: str, folder: str, workers: int) -> subprocess.Popen[str]:
-    settings = (f"audit.directory={folder}/audit", f"audit.keys={folder}/keys", f"telemetry.traces_url={traces_url}")
+    settings = (
+        f"policy.state={folder}/policy",
+        f"audit.directory={folder}/audit",
+        f"audit.keys={folder}/keys",
+        f"telemetry.traces_url={traces_url}",
+    )
     command = [sys.executable, "-m", "pdp", "serve", "--sample", "--server", transport, "--workers", str(workers)]
     command += ["--policies", str(POLICIES), "--redis", redis_url, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     for setting in (*settings, "telemetry.log_level=warning"):

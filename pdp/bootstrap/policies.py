@@ -1,0 +1,52 @@
+"""Where the policy comes from, what it must pass, and who may have signed it: as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pdp.bootstrap.gate import check_itself
+from pdp.config import ConfigError, PolicySection
+from pdp.core.errors import PdpError
+from pdp.policy import Approach, EngineFactory, PolicyKeeper, PolicyStatus, StateFolder, open_origin
+from pdp.policy.bundle import Trust
+from pdp.signing.keyfiles import load_verifier
+
+_UNWATCHED = 1.0
+
+
+def keeper_of(
+    section: PolicySection, engine: EngineFactory, on_change: Callable[[PolicyStatus], None] | None = None
+) -> PolicyKeeper:
+    """Make the keeper of the policy in force; nothing is read yet.
+
+    Raises:
+        ConfigError: the settings name no place that a policy can safely come from.
+    """
+    trust = trust_of(section)
+    approach = Approach(
+        trust=trust,
+        watch=section.watch or _UNWATCHED,
+        poll=section.poll,
+        companions=section.checks,
+        headers=section.source_headers,
+        ca=section.source_ca,
+    )
+    try:
+        origin = open_origin(section.source or str(section.folder), approach)
+    except (PdpError, OSError) as error:
+        raise ConfigError(str(error)) from None
+    gate = check_itself if section.checks else None
+    return PolicyKeeper(origin, engine, state=StateFolder(section.state), trust=trust, gate=gate, on_change=on_change)
+
+
+def trust_of(section: PolicySection) -> Trust:
+    """Give whose signatures a policy needs.
+
+    Raises:
+        ConfigError: a key cannot be read.
+    """
+    try:
+        keys = tuple(map(load_verifier, section.bundle_keys))
+    except PdpError as error:
+        raise ConfigError(f"policy.bundle_keys: {error}") from None
+    return Trust(keys, section.signatures if keys else 0)

@@ -67,7 +67,4 @@ def sensitivity_of(policy: PolicySnapshot, resource_type: str, path: Path) -> Se
         return policy.schema.identifiers.get(path[0], Sensitivity.OMIT)
     if path[1] == "type" and path[0] is not Entity.CONTEXT:
         return Sensitivity.CLEAR
-    if path[0] is Entity.CONTEXT:
-        # What an enforcement point states is no attribute on record.
-        return Sensitivity.CLEAR
     return Declarations(policy.schema, resource_type).attribute(path).sensitivity

@@ -45,7 +45,7 @@ class Live:
 
 @contextlib.contextmanager
 def alive(*arguments: str) -> Iterator[Live]:
-    with running(sorted(EXECUTABLES.values())[0]) as store:
+    with running(min(EXECUTABLES.values())) as store:
         settings = ("--set", f"redis.url={store.url}", "--set", "redis.fetch_timeout=2")
         with serving("--sample", *settings, *arguments) as service:
             yield Live(service, store)

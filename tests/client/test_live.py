@@ -1,4 +1,4 @@
-"""The clients against a running service: answers are held, taken back when the store changes, and never outlive it."""
+"""The clients against a running service: answers are held, taken back as the store changes, and never outlive it."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_client_needs_nothing_of_the_service() -> None:
     program = """
 import sys, pdp.client
 parts = {name.split(".")[0] for name in sys.modules} | {name for name in sys.modules if name.startswith("pdp.")}
-unwanted = {"redis", "casbin", "yaml", "pydantic", "opentelemetry", "uvicorn", "typer", "rich", "httpx", "cryptography",
+unwanted = {"redis", "casbin", "yaml", "pydantic", "opentelemetry", "uvicorn", "typer", "rich", "httpx",
             "pdp.service", "pdp.api", "pdp.server", "pdp.attributes", "pdp.policy", "pdp.engine", "pdp.config"}
 print(sorted(parts & unwanted))
 """

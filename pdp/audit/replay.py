@@ -18,6 +18,8 @@ from pdp.audit.segment import ChainState
 _BATCH = 4096
 _NO_FRAME = (0, MAX_PAYLOAD + 1, 0, 0, b"")
 _LOOK_AHEAD_FRAMES = 100_000
+_CRC_BYTES = 4
+_HEAD_REST = HEAD_BYTES - _CRC_BYTES
 
 
 class Kind(StrEnum):
@@ -108,29 +110,32 @@ def _walk(data: "bytes | mmap.mmap", outcome: Replay, decoder: Decoder, leaves: 
     offset, total = outcome.end, len(data)
     seq, link = outcome.state.seq, outcome.state.link
     last = seq + limit
-    while seq < last and offset < total:
-        body = offset + HEAD_BYTES
-        crc, length, tag, frame_seq, frame_link = unpack(data, offset) if body <= total else _NO_FRAME
-        end = body + length
-        if end > total or length > MAX_PAYLOAD:
-            raise _Stop(Kind.CUT, "the file ends inside a frame")
-        if crc32(data[offset + 4 : end]) != crc:
-            raise _Stop(Kind.DAMAGED, "the frame's CRC does not match its bytes")
-        if frame_seq != seq:
-            raise _sequence_stop(data, offset, seq, frame_seq)
-        if tag <= MAX_TEMPLATE:
-            leaf = hash_of(leaf_input(tag, seq, data[body:end])).digest()
-            link = hash_of(link + leaf).digest()
-            if link != frame_link:
-                raise _link_stop(data, end, seq)
-            add(leaf)
-            outcome.state.link = link
-            seq += 1
-        elif tag == DEFINITION and frame_link == link:
-            decoder.define(seq, data[body:end])
-        else:
-            raise _Stop(Kind.EDITED, "a frame that is no record is out of place")
-        outcome.end = offset = end
+    try:
+        while seq < last and offset < total:
+            body = offset + HEAD_BYTES
+            crc, length, tag, frame_seq, frame_link = unpack(data, offset) if body <= total else _NO_FRAME
+            end = body + length
+            if end > total or length > MAX_PAYLOAD:
+                raise _Stop(Kind.CUT, "the file ends inside a frame")
+            rest = data[offset + _CRC_BYTES : end]
+            if crc32(rest) != crc:
+                raise _Stop(Kind.DAMAGED, "the frame's CRC does not match its bytes")
+            if frame_seq != seq:
+                raise _sequence_stop(data, offset, seq, frame_seq)
+            if tag <= MAX_TEMPLATE:
+                leaf = hash_of(leaf_input(tag, seq, rest[_HEAD_REST:])).digest()
+                if hash_of(link + leaf).digest() != frame_link:
+                    raise _link_stop(data, end, seq)
+                add(leaf)
+                link = frame_link
+                seq += 1
+            elif tag == DEFINITION and frame_link == link:
+                decoder.define(seq, rest[_HEAD_REST:])
+            else:
+                raise _Stop(Kind.EDITED, "a frame that is no record is out of place")
+            offset = end
+    finally:
+        outcome.end, outcome.state.link = offset, link
 
 
 class _Stop(Exception):  # noqa: N818  control flow within this module

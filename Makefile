@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --all-extras pyproject.toml
 
-.PHONY: help venv run test lint format proto lock bench bench-engine fuzz-engine soak clean
+.PHONY: help venv run test lint format proto lock bench bench-engine fuzz-engine soak demo-revocation clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}'
@@ -40,6 +40,21 @@ format: venv ## rewrite the sources in the project's style
 
 proto: venv ## generate Python from proto/
 	@PATH="$(BIN):$$PATH" proto/generate.sh
+
+bench: venv ## requests/s and latency beside Cerbos and grpcio (needs h2load and npm)
+	@$(BIN)/python -m tests.bench.dataplane
+
+bench-engine: venv ## the compiled engine beside pycasbin and Cedar
+	@$(BIN)/python -m tests.bench.engine
+
+fuzz-engine: venv ## a million comparisons of the compiled engine with pycasbin (about 25 minutes)
+	@PDP_FUZZ_COMPARISONS=1000000 $(BIN)/pytest tests/engine/test_differential.py -q -s
+
+soak: venv ## ten minutes of load with cancelled calls; draws memory, descriptors and tasks
+	@$(BIN)/python -m tests.bench.soak
+
+demo-revocation: venv ## watch an agent lose access within milliseconds, and get it back
+	@$(BIN)/python examples/revocation.py
 
 lock: ## resolve the dependencies anew (needs uv)
 	@$(LOCK) -o requirements.lock

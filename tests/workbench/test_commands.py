@@ -122,6 +122,14 @@ def test_explain_shows_nothing_that_is_not_to_be_shown() -> None:
     assert "c-6" not in output
 
 
+def test_what_somebody_elses_data_would_have_to_be_is_said_by_the_rule_alone() -> None:
+    carol = ("--subject", "user:carol", "--session", "s-carol", "--device", "d-10")
+    asked = ("--action", "play", "--resource", "call_recording:rec-9", "--purpose", "fraud_investigation")
+    output = call("explain", "--policies", str(SAMPLE), *carol, *asked, "--now", "2026-01-15T10:00:00")
+    assert "resource.case_analyst were such that r.resource.case_analyst == r.subject.id" in output
+    assert "dan" not in output
+
+
 def test_explain_of_what_is_not_known_ends_with_what_is() -> None:
     with pytest.raises(PdpError, match="there is no action 'reed'"):
         CliRunner().invoke(app, [*ALICE[:6], "reed", *ALICE[7:]], catch_exceptions=False)

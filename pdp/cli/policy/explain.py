@@ -11,6 +11,8 @@ from rich.markup import escape
 from pdp.cli.policy.asking import AttributesOption, FolderOption, NowOption, check_known, open_world, parted
 from pdp.cli.policy.options import DEFAULT_FOLDER, AsJson
 from pdp.cli.policy.values import shown
+from pdp.core.condition import parse
+from pdp.core.condition.nodes import refs
 from pdp.core.decision import Decision, Effect, Entity
 from pdp.core.explain import Explanation, Outcome, ReadValue, RuleTrace
 from pdp.core.explain import explain as take_apart
@@ -135,13 +137,24 @@ class _Printer:
 
     def _change(self, change: Change) -> str:
         path = f"{change.path[0]}.{change.path[1]}"
-        clear = sensitivity_of(self._policy, self._type, change.path) is Sensitivity.CLEAR
+        clear = self._is_clear(change.path)
         before = "unknown" if change.before is None else self._value(change.path, change.before)
-        attribute = self._declarations.attribute(change.path)
-        if not clear and attribute.kind in (Kind.STRING, Kind.LIST) and not attribute.values:
+        if self._tells_of_others(change) or not (clear or self._is_declared(change.path)):
             # What would do may be somebody's data; only what the policy and the schema say can be said.
             return f"{path} were such that {' and '.join(change.parts) or 'it differed'}"
         return f"{path} were {self._wanted(change)} (now {before if clear else 'not shown'})"
+
+    def _is_clear(self, path: Path) -> bool:
+        return sensitivity_of(self._policy, self._type, path) is Sensitivity.CLEAR
+
+    def _is_declared(self, path: Path) -> bool:
+        attribute = self._declarations.attribute(path)
+        return attribute.kind not in (Kind.STRING, Kind.LIST) or bool(attribute.values)
+
+    def _tells_of_others(self, change: Change) -> bool:
+        """Say whether a value that would do follows from another attribute's, which is not to be shown."""
+        others = {path for part in change.parts for path in refs(parse(part))} - {change.path}
+        return any(not self._is_clear(path) for path in others)
 
     def _wanted(self, change: Change) -> str:
         low, high = (None if it is None else self._value(change.path, it) for it in (change.low, change.high))

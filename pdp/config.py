@@ -127,6 +127,14 @@ class Config(BaseModel):
     signals: SignalSettings = Field(default_factory=SignalSettings)
     risk: RiskSettings = Field(default_factory=RiskSettings)
 
+    @field_validator("audit", mode="before")
+    @classmethod
+    def _anchored(cls, value: object) -> object:
+        """Let anchors be a text parted by commas."""
+        if not isinstance(value, Mapping) or "anchors" not in value:
+            return value
+        return {**value, "anchors": _listed(value["anchors"])}
+
     @field_validator("ext_authz", mode="before")
     @classmethod
     def _readable(cls, value: object) -> object:

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
-from pdp.audit.errors import AuditUnavailable
+from pdp.audit.checkpoints import Anchor
+from pdp.audit.errors import AuditError, AuditUnavailable
 from pdp.audit.identifiers import IdentifierPolicy, Treatment
 from pdp.audit.keys import load_keys
 from pdp.audit.log import DecisionLog
 from pdp.audit.settings import Durability, LogSettings
+from pdp.audit.sinks import FileAnchor, OtlpLogs, SinkAnchor
 from pdp.core.decision import Entity
 from pdp.core.errors import AuditUnavailableError, PdpError
 from pdp.core.reasons import Cause, Reason
@@ -59,7 +62,8 @@ class AnswerLog:
         """
         settings = replace(self._settings, identifiers=identifiers_of(schema)) if schema else self._settings
         try:
-            self._log = await asyncio.to_thread(lambda: DecisionLog(settings, load_keys(settings.keys)))
+            anchors = [anchor_of(text) for text in settings.anchors]
+            self._log = await asyncio.to_thread(lambda: DecisionLog(settings, load_keys(settings.keys), anchors))
         except PdpError as error:
             raise AuditUnavailableError(f"the decision log cannot be opened: {error}") from error
         torn = self._log.torn
@@ -94,7 +98,7 @@ class AnswerLog:
         """Put on record what happened to the service itself: its start, stop, and each policy revision.
 
         Args:
-            kind: ``start``, ``stop`` or ``reload``.
+            kind: such as ``start``, ``stop`` or ``reload``.
             facts: what there is to say of it; names and digests, never attribute values.
 
         Raises:
@@ -119,6 +123,20 @@ class AnswerLog:
         if self._log is None:
             return LogState(healthy=False, records=0, anchor_backlog=0)
         return LogState(self._log.health().healthy, self._log.size, self._log.anchor_backlog())
+
+
+def anchor_of(text: str) -> Anchor:
+    """Make an anchor of its written form.
+
+    Raises:
+        AuditError: it is neither ``file:<folder>`` nor ``otlp:<URL>``.
+    """
+    kind, _, place = text.partition(":")
+    if kind == "file" and place:
+        return FileAnchor(Path(place))
+    if kind == "otlp" and place:
+        return SinkAnchor(OtlpLogs(place))
+    raise AuditError(f"audit.anchors: {text!r} is neither file:<folder> nor otlp:<URL>")
 
 
 def identifiers_of(schema: Schema) -> IdentifierPolicy:

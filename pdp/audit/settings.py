@@ -39,6 +39,8 @@ class LogSettings:
         checkpoint_records: a checkpoint is signed after this many records,
         checkpoint_seconds: or this long after the last one if there are new records.
         retention_days: closed segments whose newest record is older are removed; 0 keeps everything.
+        anchors: where signed checkpoints go besides, so that a cut tail can be seen: ``file:<folder>``, ideally a
+            mount this machine cannot rewrite, or ``otlp:<URL of an OTLP/HTTP logs endpoint>``.
         compress: whether closed segments are compressed (encrypted ones do not compress and are left as they are).
         min_free_bytes: below this much free disk space appends are refused until there is more.
         max_pending: `fsync` only: appends that may wait for the disk at once; more are refused.
@@ -54,6 +56,7 @@ class LogSettings:
     checkpoint_records: int = 50_000
     checkpoint_seconds: float = 10.0
     retention_days: int = 400
+    anchors: tuple[str, ...] = ()
     compress: bool = True
     min_free_bytes: int = 64 << 20
     max_pending: int = 16_384

@@ -29,7 +29,9 @@ from pdp.policy.problems import Problems
 from pdp.policy.source import Source
 from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence, Table, read_yaml
 
-_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+_ALGORITHMS: Final = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+)  # fmt: skip
 _USUAL_ALGORITHMS: Final = frozenset({"RS256", "ES256"})
 _EVENTS: Final = CAEP | RISC
 _REQUIRED: Final = ("issuer", "audience", "jwks_uri", "events", "subjects")

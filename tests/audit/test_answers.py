@@ -67,8 +67,7 @@ async def test_checkpoints_go_to_the_anchors_named(tmp_path: Path) -> None:
     await log.open(None)
     await log.append([answer("1" * 32)])
     await log.close()
-    [checkpoint] = (tmp_path / "anchor").iterdir()
-    assert checkpoint.read_text().startswith("test/w\n3\n")
+    assert (tmp_path / "anchor" / "test_w.checkpoint").read_text().startswith("test/w\n3\n")
 
 
 @pytest.mark.parametrize("anchor", ["file:", "ftp:x", "otlp:ftp://x", "nonsense"])

@@ -143,7 +143,7 @@ async def test_a_feed_that_writes_the_record_whole_does_not_lift_it(world: World
 async def test_nobody_is_put_on_record(world: World) -> None:
     nobody = EntityRef("user", "nobody")
     store: RedisRiskStore = world.store
-    told = Assessment(nobody, Level.HIGH, True, NEVER, START, (ISSUER, "t"))  # noqa: FBT003 - as it is declared
+    told = Assessment(nobody, Level.HIGH, True, NEVER, START, (ISSUER, "t"))
     assert await store.assess(LIMITS, told) is Level.LOW
     assert not world.server.client().exists("attr:subject:user:nobody")
 

@@ -164,8 +164,9 @@ async def serve_stream(
             raise
         active.task.uncancel()
         status = active.verdict
+    finally:
+        answers.end()  # or the writer would wait for ever for more
     active.settle()
-    answers.end()
     await answers.close(status)
 
 

@@ -1,4 +1,4 @@
-"""No allow is held past the bound: writers, changes told late or never, reloads, lost messages, reconnects, clock steps.
+"""No allow is held past the bound: late or lost changes, reloads, lost messages, reconnects, clock steps.
 
 The service's part is the real decision point, hub and wire handler; the client's is the real cache and protocol. Only
 time, the store and the network between them are the machine's.
@@ -59,7 +59,7 @@ class NearCached(InMemoryAttributes):
             return None
         return self._from(self.memory, refs, schema)
 
-    async def load(self, refs: Refs, schema: Schema, deadline: float) -> Entities:
+    async def load(self, refs: Refs, schema: Schema, _deadline: float) -> Entities:
         await asyncio.sleep(0)
         for target in refs:
             if target in self._stored and (target not in self.memory or not self.usable):
@@ -171,7 +171,7 @@ class Machine(RuleBasedStateMachine):
             )
 
     @rule(managed=st.booleans())
-    def write_device(self, managed: bool) -> None:
+    def write_device(self, *, managed: bool) -> None:
         self.managed = managed
         self._store((Entity.DEVICE, EntityRef("device", "d-1")), managed=str(managed).lower())
         self._now_true()
@@ -296,7 +296,7 @@ class Machine(RuleBasedStateMachine):
 
     # What the client does
 
-    def _answered(self, watch_id: int, outcome: Decision | UnansweredError) -> None:
+    def _answered(self, _watch_id: int, outcome: Decision | UnansweredError) -> None:
         assert isinstance(outcome, Decision), outcome
 
     @rule(session=st.sampled_from(SESSIONS))

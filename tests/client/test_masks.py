@@ -159,21 +159,21 @@ def test_an_allow_that_owes_what_is_not_understood_is_a_deny() -> None:
 async def test_a_notice_that_fails_fails_the_allow_and_advice_does_not() -> None:
     told: list[str] = []
 
-    def broken(obligation: Obligation, question: Question, decision: Decision) -> None:
+    def broken(obligation: Obligation, _question: Question, _decision: Decision) -> None:
         told.append(obligation.id)
         raise ConnectionError("customer 4111111111111111")
 
-    async def works(obligation: Obligation, question: Question, decision: Decision) -> None:
+    async def works(obligation: Obligation, _question: Question, _decision: Decision) -> None:
         told.append(obligation.id)
 
     must = Obligation("tell", "notify", mandatory=True, properties={"to": "customer"})
-    with pytest.raises(ObligationFailedError, match="tell: failed: ConnectionError$"):
+    with pytest.raises(ObligationFailedError, match=r"tell: failed: ConnectionError$"):
         await Handlers([Notify(broken)]).before(QUESTION, allow(must))
     await Handlers([Notify(broken)]).before(QUESTION, allow(must._replace(mandatory=False)))
     await Handlers([Notify(broken)]).before(QUESTION, allow(must, allowed=False))
     await Handlers([Notify(works, "review")]).before(QUESTION, allow(must._replace(type="review")))
     assert told == ["tell"] * 4
-    with pytest.raises(ObligationFailedError, match="not understood|failed"):
+    with pytest.raises(ObligationFailedError, match=r"failed: ObligationFailedError"):
         await Handlers().before(QUESTION, allow(must))
 
 

@@ -101,12 +101,11 @@ class Stream:
 
     async def settle(self) -> list[Event]:
         """Give what was told since the last time, once nothing more is to be done."""
-        for _ in range(40):
-            await asyncio.sleep(0)
-        while self.session._backlog:
-            await asyncio.sleep(0.001)
         for _ in range(5):
             await asyncio.sleep(0)
+        # It has nothing to do once it waits for work.
+        while not (self.ended or self.session._work._waiters):
+            await asyncio.sleep(0.001)
         told, self.events = self.events, []
         return told
 

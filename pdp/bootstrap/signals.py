@@ -10,6 +10,8 @@ from pdp.api.attribute_service import SERVICE, AttributeService
 from pdp.api.signals import SignalPush
 from pdp.attributes.settings import RedisSettings
 from pdp.attributes.store import RedisAttributeStore
+from pdp.audit.answers import AnswerLog
+from pdp.bootstrap.recorded import RecordedStore
 from pdp.config import Config
 from pdp.ports import PolicySource
 from pdp.server.rpc import HttpHandler, Streaming, Unary
@@ -19,13 +21,14 @@ from pdp.signals import Poller, SignalReceiver, TransmitterHttp
 class AttributeIntake:
     """Takes signals and feeds, and writes what they say into the attribute store."""
 
-    def __init__(self, config: Config, policies: PolicySource) -> None:
+    def __init__(self, config: Config, policies: PolicySource, log: AnswerLog) -> None:
         self._store = RedisAttributeStore(writer_settings(config))
+        recorded = RecordedStore(self._store, log)
         self._http = TransmitterHttp(config.signals)
-        self.receiver = SignalReceiver(policies, self._store, self._http, config.signals)
+        self.receiver = SignalReceiver(policies, recorded, self._http, config.signals)
         self._poller = Poller(policies, self.receiver, self._http, config.signals)
         self._push = SignalPush(self.receiver, config.signals.path)
-        self._service = AttributeService(self._store, policies, config.attribute_service)
+        self._service = AttributeService(recorded, policies, config.attribute_service)
         self._task: asyncio.Task[None] | None = None
 
     def handlers(self) -> dict[tuple[str, str], HttpHandler]:

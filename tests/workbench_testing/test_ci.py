@@ -26,7 +26,7 @@ def calls() -> Iterator[tuple[str, list[str]]]:
             yield path.name, shlex.split(found[1])[2:]
 
 
-@pytest.mark.parametrize(("file", "words"), calls(), ids=lambda it: it if isinstance(it, str) else " ".join(it))
+@pytest.mark.parametrize(("file", "words"), list(calls()), ids=lambda it: it if isinstance(it, str) else " ".join(it))
 def test_a_call_is_one_that_the_command_takes(file: str, words: list[str]) -> None:
     del file
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -133,6 +133,16 @@ class Observer(Protocol):
         """Take note of an answer. Must not wait, must not raise."""
 
 
+class Trial(Protocol):
+    """A candidate policy revision that decides the same requests beside the one in force, unheard."""
+
+    def answered(self, answer: Answer, policy: PolicySnapshot, entities: Entities) -> None:
+        """Take note of an answer, the revision that gave it and the records it rests on. Must not wait or raise.
+
+        Called on the path of the request, before the answer is on record.
+        """
+
+
 class Outcome(enum.StrEnum):
     """What became of a signal that was accepted."""
 

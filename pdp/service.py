@@ -15,7 +15,7 @@ from pdp.core.explain import Explanation, explain
 from pdp.core.policy import PolicySnapshot
 from pdp.core.reasons import Cause, Reason
 from pdp.core.request import Request, validate
-from pdp.ports import Answer, AttributeSource, Caller, DecisionLog, Observer, PolicySource
+from pdp.ports import Answer, AttributeSource, Caller, DecisionLog, Observer, PolicySource, Trial
 
 _READS_AT_ONCE: Final = 4
 """Requests of a batch that read attributes at once: each may take a connection to the store of its own."""
@@ -54,7 +54,11 @@ class _NoGroundError(Exception):
 
 
 class PolicyDecisionPoint:
-    """Answers authorization questions. Every answer is on record before it is returned."""
+    """Answers authorization questions. Every answer is on record before it is returned.
+
+    Attributes:
+        trial: a candidate revision on trial; None where there is none, and then it costs nothing.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class PolicyDecisionPoint:
         self._log = log
         self._clocks = clocks
         self._observers = tuple(observers)
+        self.trial: Trial | None = None
 
     async def evaluate(self, request: Request, caller: Caller) -> Answer:
         """Answer one request.
@@ -158,7 +163,10 @@ class PolicyDecisionPoint:
         if entities is None:
             return None
         decision = decide(request, entities, policy, self._clocks.wall())
-        return self._dress(request, caller, decision, started, cached=True)
+        answer = self._dress(request, caller, decision, started, cached=True)
+        if self.trial is not None:
+            self.trial.answered(answer, policy, entities)
+        return answer
 
     async def _answer(self, request: Request, caller: Caller) -> Answer:
         started = self._clocks.elapsed()
@@ -167,7 +175,10 @@ class PolicyDecisionPoint:
         except _NoGroundError as error:
             return self._dress(request, caller, self._refusal(error), started, cached=False)
         decision = decide(request, ground.entities, ground.policy, self._clocks.wall())
-        return self._dress(request, caller, decision, started, cached=ground.cached)
+        answer = self._dress(request, caller, decision, started, cached=ground.cached)
+        if self.trial is not None:
+            self.trial.answered(answer, ground.policy, ground.entities)
+        return answer
 
     async def _ground(self, request: Request, deadline: float) -> _Ground:
         """Find the revision and the records to decide by: one of each, used throughout."""

@@ -22,13 +22,15 @@ from pdp.audit.answers import AnswerLog
 from pdp.bootstrap.admission import admitted
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
-from pdp.bootstrap.policies import keeper_of
+from pdp.bootstrap.policies import keeper_of, trust_of
 from pdp.bootstrap.probes import Parts, Probes
+from pdp.bootstrap.reporting import StatusReports
 from pdp.bootstrap.risk import RiskWatch
 from pdp.bootstrap.signals import AttributeIntake, writer_settings
+from pdp.bootstrap.trials import Trials
 from pdp.config import Config, validated
 from pdp.core.errors import AuditUnavailableError
-from pdp.policy import PolicyStatus
+from pdp.policy import PolicyStatus, StateFolder
 from pdp.server.application import Place
 from pdp.server.health import Health
 from pdp.server.reflection import reflection_routes
@@ -82,7 +84,12 @@ class DecisionApplication:
         self.watching = WatchHub(
             self.point, self._policies, self._attributes, self._attributes, _CLOCKS, config.watch
         )
-        self._intake = AttributeIntake(config, self._policies)
+        state, trust = StateFolder(config.policy.state), trust_of(config.policy)
+        self._trials = Trials(state, trust, factory_of(config.policy.engine), self.point, self._log)
+        self._trying: asyncio.Task[None] | None = None
+        self._telemetry.watch_trial(lambda: self._trials.counts)
+        self._reports = StatusReports(state, self._policies, self._trials, place.worker)
+        self._intake = AttributeIntake(config, self._policies, self._log)
         self._tasks: list[asyncio.Task[None]] = []
         self.routes = self._make_routes(config)
 
@@ -98,6 +105,7 @@ class DecisionApplication:
         if self._watches:
             self._tasks.append(asyncio.create_task(self._policies.watch()))
         self._tasks.append(asyncio.create_task(self._report_health()))
+        self._tasks.append(asyncio.create_task(self._reports.keep()))
         if self._shared:
             self._tasks.append(asyncio.create_task(self._shared.keep(self._probes.own_metrics)))
         # What was made until now stays: the collector need not look at it again.
@@ -142,7 +150,9 @@ class DecisionApplication:
         self._risk.monitor.policy_changed()
         problems = [str(problem) for problem in status.problems[:_NOTED_PROBLEMS]]
         with contextlib.suppress(AuditUnavailableError):
-            self._log.note("reload", revision=status.revision, refused=problems)
+            self._log.note("reload", revision=status.revision, refused=problems, held=status.held or None)
+        self._reports.changed()
+        self._trying = asyncio.ensure_future(self._trials.follow(self._policies.current()))
 
     async def _report_health(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from pdp.policy.snapshot import EngineFactory, assemble
 from pdp.policy.store import Pin, StateError, StateFolder, now_entry
 
 _LOG: Final = logging.getLogger(__name__)
-_STORE_INTERVAL: Final = 0.25
+_STATE_INTERVAL: Final = 0.25
 
 Gate = Callable[[Contents, PolicySnapshot], tuple[PolicyProblem, ...]]
 """Says what speaks against a revision that is valid: its own tests or invariants. Called on a thread."""
@@ -102,6 +102,7 @@ class PolicyKeeper:
         self._current: PolicySnapshot | None = None
         self._status = PolicyStatus()
         self._seen: Hashable = None
+        self._state_seen: Hashable = None
         self._outage: PolicyProblem | None = None
         self._turn = asyncio.Lock()
 
@@ -148,13 +149,10 @@ class PolicyKeeper:
             before = found
 
     async def _watch_state(self, state: StateFolder) -> None:
-        before = await asyncio.to_thread(state.mark)
         while True:
-            await asyncio.sleep(_STORE_INTERVAL)
-            found = await asyncio.to_thread(state.mark)
-            if found != before:
+            await asyncio.sleep(_STATE_INTERVAL)
+            if await asyncio.to_thread(state.mark) != self._state_seen:
                 await self.reload()
-            before = found
 
     def _note_outage(self, problem: PolicyProblem) -> None:
         """Say once that the source is out of reach; what was wrong with it before is not known to be so still."""
@@ -170,6 +168,7 @@ class PolicyKeeper:
     def _read(self) -> _Reading:
         """Find a revision and build it: what is held, else the source's, else, at the start, the last stored one."""
         found: list[PolicyProblem] = []
+        self._state_seen = self._state.mark() if self._state else None
         mark, contents = self._from_origin(found)
         try:
             held = self._pin(contents)

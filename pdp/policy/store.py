@@ -156,7 +156,7 @@ class StateFolder:
         """
         try:
             return Pin(**json.loads(self._pin.read_text("ascii")))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, TypeError):
             raise StateError(f"{self._pin} cannot be read; `pdp policy rollback --release` takes it away") from None
@@ -216,7 +216,8 @@ class StateFolder:
             StateError: the folder cannot be written.
         """
         with self._writing():
-            self._write(self._folder / "status" / f"{worker}.json", json.dumps(dict(status)).encode())
+            content = json.dumps(dict(status)).encode()
+            self._write(self._folder / "status" / f"{worker}.json", content, durable=False)
 
     def withdraw(self, worker: str) -> None:
         """Take away the report of a worker that ends."""
@@ -248,13 +249,14 @@ class StateFolder:
             lines = [json.dumps(asdict(it)) + "\n" for it in known[-_KEPT * 2 :]]
             self._write(self._history, "".join(lines).encode())
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes, *, durable: bool = True) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(part).replace(path)
 
     @contextlib.contextmanager

@@ -19,7 +19,7 @@ from pdp.telemetry.metrics import DecisionMetrics, TraceMetrics
 from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.spans import SpanFactory
-from pdp.telemetry.state import AttributeState, AuditState, PolicyState, StateCollector
+from pdp.telemetry.state import AttributeState, AuditState, PolicyState, StateCollector, TrialState
 from pdp.telemetry.tracing import DecisionTracer
 
 _PACKAGE: Final = "pdp"
@@ -57,6 +57,10 @@ class Telemetry:
     def watch_policy(self, read: Callable[[], PolicyState]) -> None:
         """Expose the state of the policy source. ``read`` is called at each scrape and must be quick."""
         self._states.watch("policy", state.POLICY, read)
+
+    def watch_trial(self, read: Callable[[], TrialState]) -> None:
+        """Expose the state of a candidate policy's trial. ``read`` is called at each scrape and must be quick."""
+        self._states.watch("trial", state.TRIAL, read)
 
     def watch_audit(self, read: Callable[[], AuditState]) -> None:
         """Expose the state of the decision log. ``read`` is called at each scrape and must be quick."""

@@ -104,6 +104,30 @@ class PolicyState(Protocol):
         """Requests on which the two engines of ``shadow`` differed."""
 
 
+class TrialState(Protocol):
+    """A candidate policy's trial; numbers are of the present trial."""
+
+    @property
+    def compared(self) -> int:
+        """Requests that both revisions decided."""
+
+    @property
+    def newly_allowed(self) -> int:
+        """Requests that the candidate alone allows."""
+
+    @property
+    def newly_denied(self) -> int:
+        """Requests that the candidate alone denies."""
+
+    @property
+    def obligations_changed(self) -> int:
+        """Requests that both allow, under other obligations."""
+
+    @property
+    def skipped(self) -> int:
+        """Requests that could not be compared."""
+
+
 class AuditState(Protocol):
     """The decision log's state."""
 
@@ -190,6 +214,18 @@ POLICY: Final = (
         "engine_differences",
         "Requests on which the compiled and the reference engine differed; counted where both run.",
     ),
+)
+TRIAL: Final = (
+    Series("pdp_policy_trial_compared_total", Kind.COUNTER, "compared", "Requests that the candidate decided too."),
+    Series("pdp_policy_trial_newly_allowed_total", Kind.COUNTER, "newly_allowed", "Allowed by the candidate alone."),
+    Series("pdp_policy_trial_newly_denied_total", Kind.COUNTER, "newly_denied", "Denied by the candidate alone."),
+    Series(
+        "pdp_policy_trial_obligations_changed_total",
+        Kind.COUNTER,
+        "obligations_changed",
+        "Allowed by both revisions, under other obligations.",
+    ),
+    Series("pdp_policy_trial_skipped_total", Kind.COUNTER, "skipped", "Requests that could not be compared."),
 )
 AUDIT: Final = (
     Series("pdp_audit_healthy", Kind.GAUGE, "healthy", "1 while decisions can be put on record."),

@@ -26,9 +26,12 @@ _COMMANDS: Final = {
     "schema": "schema",
     "init": "init",
     "import": "import_casbin",
+    "status": "status",
+    "rollback": "rollback",
+    "promote": "promote",
 }
 # Group of commands to module; the module's ``app`` has them.
-_GROUPS: Final = {"bundle": "bundle"}
+_GROUPS: Final = {"bundle": "bundle", "shadow": "shadow"}
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -20,6 +20,7 @@ from pdp.v1 import watch_pb2
 _EVALUATE: Final = "/pdp.v1.PolicyDecisionService/Evaluate"
 _WATCH: Final = "/pdp.v1.DecisionWatchService/WatchDecisions"
 _BURST: Final = 10.0
+_IN_FLIGHT: Final = 64
 # Nothing else may be asked twice: the service has answered, and would answer the same again.
 _WORTH_ASKING_AGAIN: Final = (grpc.StatusCode.UNAVAILABLE,)
 
@@ -39,6 +40,8 @@ class Transport:
             for channel in self._channels
         ]
         self._turn = itertools.count()
+        # When a watch ends, whoever was served by it comes at once: the service is not to be flooded.
+        self._room = asyncio.Semaphore(_IN_FLIGHT)
         self._hedges = _BURST
 
     async def close(self) -> None:
@@ -61,19 +64,23 @@ class Transport:
             UnansweredError: there is no decision in time, or the service refuses the question.
         """
         message = question.message()
-        self._hedges = min(_BURST, self._hedges + self._settings.hedge_share)
-        first = next(self._turn)
-        attempts = {asyncio.create_task(self._attempt(first, message))}
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                await asyncio.wait(attempts, timeout=self._settings.hedge_after)
-                if _is_open(attempts) and self._may_hedge():
-                    attempts.add(asyncio.create_task(self._attempt(first + 1, message)))
-                return await _first(attempts)
+            async with asyncio.timeout(self._settings.timeout), self._room:
+                return await self._hedged(message)
         except TimeoutError:
             raise UnansweredError("the policy decision service did not answer in time") from None
         except grpc.RpcError as error:
             raise UnansweredError(f"the policy decision service: {_said(error)}") from error
+
+    async def _hedged(self, message: pb.EvaluateRequest) -> Decision:
+        self._hedges = min(_BURST, self._hedges + self._settings.hedge_share)
+        first = next(self._turn)
+        attempts = {asyncio.create_task(self._attempt(first, message))}
+        try:
+            await asyncio.wait(attempts, timeout=self._settings.hedge_after)
+            if _is_open(attempts) and self._may_hedge():
+                attempts.add(asyncio.create_task(self._attempt(first + 1, message)))
+            return await _first(attempts)
         finally:
             for attempt in attempts:
                 attempt.cancel()

@@ -26,7 +26,8 @@ from pdp.watching.settings import WatchSettings
 from pdp.watching.watch import Watch, turning_time
 
 _ANSWER_SECONDS: Final = 2.0
-_CHUNKS: Final = 8
+# Parts of a batch are decided side by side, so that reads from the store overlap.
+_PARTS: Final = 4
 # The wall clock may be set: a timer is looked at again at least this often.
 _LONGEST_NAP: Final = 1.0
 _SLACK: Final = 64
@@ -167,7 +168,7 @@ class WatchSession:
             self.forget_all()
             self._notices.append(Resync)
         events = [self._numbered(self._notices.popleft()) for _ in range(len(self._notices))]
-        marks = self._backlog.take(self._ground.settings.batch * _CHUNKS)
+        marks = self._backlog.take(self._ground.settings.batch)
         if marks:
             answers = await self._decide(marks, turn)
             if self.turn != turn:
@@ -181,7 +182,7 @@ class WatchSession:
         """Answer what is marked; if that is not for this iteration to tell any more, undo."""
         for mark in marks:
             mark.watch.deciding()
-        size = self._ground.settings.batch
+        size = -(-len(marks) // _PARTS)
         chunks = [[mark.watch.request for mark in marks[at : at + size]] for at in range(0, len(marks), size)]
         answers: list[Answer | Exception] = []
         try:

@@ -20,7 +20,10 @@ from pdp.risk.meter import Meter
 from pdp.risk.notices import Change
 from pdp.risk.settings import RiskSettings
 
-_AT_ONCE: Final = 100
+# Subjects to a round trip: what the loop is kept busy with at a stretch is a few milliseconds at most.
+_AT_ONCE: Final = 16
+# How often it is put on record that a level is called for still: a subject that goes on crossing does so every time.
+_CALLED_AGAIN: Final = 5.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -150,17 +153,18 @@ class RiskMonitor:
     async def _weigh(self, sightings: Sequence[Sighting], *, again: bool) -> None:
         limits, rest = self._limits, iter(sightings)
         while some := list(islice(rest, _AT_ONCE)):
-            for tally in await self._store.count(limits, some, self._clock()):
-                await self._judge(limits, tally, again=again)
+            now = self._clock()
+            for tally in await self._store.count(limits, some, now):
+                await self._judge(limits, tally, now, again=again)
 
-    async def _judge(self, limits: Limits, tally: Tally, *, again: bool) -> None:
-        """Set the level that behaviour calls for, or what is left of an earlier one."""
-        now, found = self._clock(), crossings(limits, tally.values, self._baselines.usual(limits, tally))
+    async def _judge(self, limits: Limits, tally: Tally, now: float, *, again: bool) -> None:
+        """Set the level that behaviour calls for, or what is left of an earlier one, as of when it was counted."""
+        found = crossings(limits, tally.values, self._baselines.usual(limits, tally))
         standing = tally.standing
         wanted = found[0].level if found else Level.LOW
         called = bool(found) and wanted >= standing.level
         level = wanted if called else max(wanted, fallen(standing.peak, standing.since, now, limits.step))
-        if not (called or again or level != standing.level):
+        if level == standing.level and not again and not (called and now - standing.since >= _CALLED_AGAIN):
             return
         token = secrets.token_hex(16)
         by = (self._settings.issuer, token)

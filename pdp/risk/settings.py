@@ -38,7 +38,7 @@ class RiskSettings:
 
     enabled: bool = True
     queue: int = 10_000
-    batch: int = 500
+    batch: int = 200
     pause: float = 0.01
     timeout: float = 1.0
     sweep: float = 5.0

@@ -27,7 +27,7 @@ from pdp.v1 import policy_decision_pb2 as rpc
 from tests.client.live import DEVICE, MASKS, READ, Live, settled
 
 NOBODY = READ._replace(subject=("user", "nobody"))
-WEAK = READ._replace(session="s-1", resource=("payment_card", "card-1"), action="reveal")
+WEAK = READ._replace(session="s-1", resource=("payment_card", "card-1"))
 RECORD = {"name": "Ada", "national_id": "AB123456C"}
 _METHODS = {"One": "unary_unary", "Many": "unary_stream", "Each": "stream_stream"}
 
@@ -118,14 +118,16 @@ async def test_a_call_passes_on_an_allow_alone(client: AsyncClient) -> None:
 
 
 async def test_stronger_authentication_is_asked_for(client: AsyncClient) -> None:
-    decision = await client.check(WEAK)
-    if decision.step_up is None:
-        pytest.skip("the sample policy asks for no step-up here")
     async with guarded(client, by_session) as (method, _):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await method("One")(rpc.EvaluateRequest(session_id="weak"))
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-    assert dict(caught.value.trailing_metadata())["pdp-step-up-acr"]
+    assert dict(caught.value.trailing_metadata())["pdp-step-up-acr"] == "urn:pdp:aal:2 urn:pdp:aal:3"
+    status, headers, _ = await get(client, "/", WEAK)
+    assert status == 401
+    challenge = headers[b"www-authenticate"].decode()
+    assert challenge.startswith('Bearer realm="pdp", error="insufficient_user_authentication"')
+    assert 'acr_values="urn:pdp:aal:2 urn:pdp:aal:3"' in challenge
 
 
 async def test_without_a_decision_a_call_is_unavailable() -> None:

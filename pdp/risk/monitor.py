@@ -69,6 +69,7 @@ class RiskMonitor:
         self._waiting: deque[Answer] = deque()
         self._wake = asyncio.Event()
         self._asleep = True
+        self._blind = False
         self._counts: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -133,13 +134,25 @@ class RiskMonitor:
         try:
             await work
             self._counts["counted"] += answers
+            self._note_store(None)
         except AttributesUnavailableError as error:
             self._counts["lost"] += answers
-            _log.warning("%s", error, extra={"event": "risk.store_unavailable", "decisions": answers})
+            self._note_store(error)
         except Exception:  # noqa: BLE001 - said below
             self._counts["lost"] += answers
             # A fault of ours must not end the watch.
             _log.exception("behaviour could not be assessed", extra={"event": "risk.fault"})
+
+    def _note_store(self, error: AttributesUnavailableError | None) -> None:
+        """Say once that the store does not answer, and once that it does again, however long it lasts."""
+        if (error is not None) is self._blind:
+            return
+        self._blind = error is not None
+        if error:
+            _log.error("%s", error, extra={"event": "risk.store_unavailable"})
+        else:
+            lost = self._counts["lost"]
+            _log.warning("behaviour is counted again", extra={"event": "risk.store_available", "lost": lost})
 
     async def _take(self, answers: Sequence[Answer]) -> None:
         """Count answers, and assess everybody they are about."""

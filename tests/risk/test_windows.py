@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,9 +18,9 @@ from pdp.core.decision import Effect
 from pdp.core.errors import AttributesUnavailableError
 from pdp.core.limits import Baseline, Feature, Level, Limits
 from pdp.core.request import EntityRef
-from pdp.ports import Sighting
+from pdp.ports import Assessment, Sighting
 from tests.attributes.support import EXECUTABLES, Server, patient, running
-from tests.risk.support import ALICE, DAY, LIMITS, START, World, read, seen
+from tests.risk.support import ALICE, DAY, LIMITS, START, World, read, seen, world_on
 
 WINDOW = 960.0
 APART = Feature("apart", WINDOW, distinct=True, effect=Effect.ALLOW, limits={Level.HIGH: 10})
@@ -142,6 +143,24 @@ async def test_everything_expires(world: World) -> None:
 async def test_the_store_holds_no_name_of_a_resource(world: World) -> None:
     await world.store.count(LIMITS, [read(3, START)], START)
     assert not [key for key in world.server.client().keys("*") if b"customer" in key]
+
+
+async def test_the_documented_user_is_enough() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "risk.md").read_text()
+    rights = next(line for line in documented.splitlines() if line.startswith("ACL SETUSER risk reset on >… "))
+    rights = rights.partition(">… ")[2]
+    with running(EXECUTABLES[min(EXECUTABLES)], f"user risk on >pw resetkeys {rights}") as server:
+        async with world_on(server):
+            store = RedisRiskStore(patient(server.url, username="risk", password="pw"), 60 * DAY, 5.0)
+            await store.start()
+            (tally,) = await store.count(LIMITS, [read(1001, START)], START)
+            assert tally.values["records"] == 1000
+            for level, called in ((Level.HIGH, True), (Level.LOW, False)):
+                standing = (await store.count(LIMITS, [Sighting(ALICE, {})], START + DAY * 2))[0].standing
+                told = Assessment(ALICE, level, called, standing, START, ("urn:pdp:risk", "token"))
+                assert await store.assess(LIMITS, told) is not None
+                assert await store.due(START + 20, 10) == ([ALICE] if called else [])
+            await store.stop()
 
 
 async def test_a_store_that_is_gone_is_an_error_and_never_a_count(world: World) -> None:

@@ -1,4 +1,4 @@
-"""One service with the sample policy and attributes for all tests that only ask it."""
+"""One service on each transport, with the sample policy and attributes, for all tests that only ask it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from pdp.server.envoy import process
 from tests.integration.running import Service, serving
+
+_REASON = process.unavailable()
+
+
+@pytest.fixture(
+    scope="session",
+    params=["grpcio", pytest.param("envoy", marks=pytest.mark.skipif(_REASON is not None, reason=str(_REASON)))],
+)
+def transport(request: pytest.FixtureRequest) -> str:
+    """What carries the protocol: what a user sees is the same."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
-    with serving("--sample") as running:
+def service(transport: str) -> Iterator[Service]:
+    with serving("--sample", "--server", transport) as running:
         yield running

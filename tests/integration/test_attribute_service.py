@@ -46,7 +46,7 @@ class Secured:
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def secured(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder: Path = tmp_path_factory.mktemp("feeds")
     authority = Authority(folder, "feeds")
     pair = authority.issue("server", uris=("spiffe://example.org/pdp",))
@@ -55,7 +55,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         f'[tls]\ncertificate = "{pair.certificate}"\nprivate_key = "{pair.key}"\nclient_ca = "{authority.path}"\n'
         f'[server]\ncallers = ["{PEP}"]\n[attribute_service.callers]\n"{MDM}" = ["device"]\n'
     )
-    with serving("--sample", "--config", str(config)) as service:
+    with serving("--sample", "--server", transport, "--config", str(config)) as service:
         yield Secured(service, authority)
 
 

@@ -97,8 +97,8 @@ def test_the_probes_tell_the_state(service: Service) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_cleanly(number: signal.Signals) -> None:
-    with serving("--sample") as service:
+def test_it_stops_cleanly(transport: str, number: signal.Signals) -> None:
+    with serving("--sample", "--server", transport) as service:
         assert service.stop(number) == 0
         assert service.lines[-1] == "stopped"
 

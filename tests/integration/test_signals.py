@@ -42,14 +42,14 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def deployment(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("signals")
     shutil.copytree(POLICIES, folder / "policies")
     (folder / "push").write_text("Bearer of-the-transmitter\n")
     with Transmitter() as transmitter, running(EXECUTABLE) as store:
         (folder / "policies" / "signals.yaml").write_text(with_line(signals_text(transmitter), "authorization: push"))
         options = ("--policies", str(folder / "policies"), "--set", f"signals.secrets={folder}", "--redis", store.url)
-        with serving("--sample", *options) as service:
+        with serving("--sample", "--server", transport, *options) as service:
             yield Deployment(service, store.url, transmitter)
 
 

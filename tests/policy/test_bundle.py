@@ -260,8 +260,10 @@ def test_enough_signatures_in_any_order_are_enough(signers: tuple[Signer, ...]) 
         ((ALICE, ALICE), "2 signatures of known keys needed, 1 found (alice)"),
         (
             (ALICE, CAROL),
-            "2 signatures of known keys needed, 1 found (alice); "
-            "signed under names whose keys are not known here: carol",
+            (
+                "2 signatures of known keys needed, 1 found (alice); "
+                "signed under names whose keys are not known here: carol"
+            ),
         ),
     ],
 )

@@ -28,8 +28,8 @@ class Meter:
     def sightings(self, answers: Iterable[Answer]) -> list[Sighting]:
         """Group what counts by subject.
 
-        A decision counts for a subject that is on record: anybody can ask about a name that is nobody's, and a deny
-        for want of the means to decide says nothing of behaviour.
+        A decision counts where it rests on the subject's record: anybody can ask about a name that is nobody's, and
+        a deny for want of the means to decide says nothing of behaviour.
         """
         found: dict[EntityRef, dict[str, dict[str, float]]] = {}
         for answer in answers:

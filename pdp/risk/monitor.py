@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final, Protocol
 
@@ -62,7 +63,7 @@ class RiskMonitor:
         self._pseudonym = pseudonym
         self._clock = clock
         self._baselines = Baselines(settings.subjects)
-        self._limits = NO_LIMITS
+        self._limits = self._falling = NO_LIMITS
         self._meter = Meter(NO_LIMITS)
         # Without limits there is no room, so that an answer costs one comparison.
         self._room = 0
@@ -108,6 +109,8 @@ class RiskMonitor:
         limits = policy.limits if policy and self._settings.enabled else NO_LIMITS
         if limits is self._limits:
             return
+        # Who is above LOW when the limits go falls by them all the same, or would stay there for good.
+        self._falling = limits if limits.features else replace(self._limits, features=())
         self._limits, self._meter = limits, Meter(limits)
         self._room = self._settings.queue if limits.features else 0
         self._wake.set()
@@ -127,7 +130,7 @@ class RiskMonitor:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._settings.sweep)
-            if self._room:
+            if self._falling.attribute:
                 await self._guarded(self._look_again(), 0)
 
     async def _guarded(self, work: Coroutine[None, None, None], answers: int) -> None:
@@ -156,15 +159,15 @@ class RiskMonitor:
 
     async def _take(self, answers: Sequence[Answer]) -> None:
         """Count answers, and assess everybody they are about."""
-        await self._weigh(self._meter.sightings(answers), again=False)
+        await self._weigh(self._limits, self._meter.sightings(answers), again=False)
 
     async def _look_again(self) -> None:
         """Assess whose level may have to fall, or may have been written over."""
         due = await self._store.due(self._clock(), _AT_ONCE)
-        await self._weigh([Sighting(subject, {}) for subject in due], again=True)
+        await self._weigh(self._falling, [Sighting(subject, {}) for subject in due], again=True)
 
-    async def _weigh(self, sightings: Sequence[Sighting], *, again: bool) -> None:
-        limits, rest = self._limits, iter(sightings)
+    async def _weigh(self, limits: Limits, sightings: Sequence[Sighting], *, again: bool) -> None:
+        rest = iter(sightings)
         while some := list(islice(rest, _AT_ONCE)):
             now = self._clock()
             for tally in await self._store.count(limits, some, now):

@@ -185,6 +185,20 @@ async def test_a_new_revision_counts_from_then_on(world: World) -> None:
     assert (await world.tally(LIMITS, START)).values["records"] == 1
 
 
+async def test_levels_fall_after_the_limits_are_gone(world: World) -> None:
+    policies, clock = Policies(LIMITS), Clock()
+    monitor = RiskMonitor(policies, world.store, Told(), RiskSettings(pause=0.0, sweep=0.01), str, clock)
+    await monitor.start()
+    await observe(monitor, (answer(f"c-{number}") for number in range(100)))
+    assert await world.risk() == 90
+    policies.policy = None
+    monitor.policy_changed()
+    clock.now += 2 * LIMITS.step + 1
+    await eventually(lambda: monitor.counts().get("lowered"))
+    assert await world.risk() == 0
+    await monitor.stop()
+
+
 async def test_a_fault_of_ours_does_not_end_the_watch(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async with watching(world, Clock()) as monitor:
         broken = answer()._replace(request=answer().request._replace(resource=None))

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,7 +22,7 @@ from rich.console import Console
 
 from pdp.attributes import EmbeddedRedis
 from tests.bench.dataplane import ours, peers, report
-from tests.bench.dataplane.load import Sample, Shape, drive, merged
+from tests.bench.dataplane.load import WARM_UP, Sample, Shape, drive, merged
 from tests.bench.dataplane.server import Server
 from tests.bench.dataplane.usage import usage_of
 
@@ -128,11 +127,10 @@ def _measure(
 
 def _round(server: Server, load: Load, seconds: float) -> Round:
     before = usage_of(server.pid).cpu if server.pid else 0.0
-    started = time.perf_counter()
     sample = drive(server.targets[load.kind], load.shape, seconds)
     spent = usage_of(server.pid).cpu - before if server.pid else 0.0
     # The warm-up's calls cost CPU and are not in the sample.
-    return Round(sample, spent * min(1.0, seconds / (time.perf_counter() - started)))
+    return Round(sample, spent * seconds / (seconds + WARM_UP))
 
 
 def _by_load(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 GRPC: Final = {"content-type": "application/grpc", "te": "trailers"}
-_WARM_UP: Final = 0.3
+WARM_UP: Final = 0.3
 """Seconds before times are taken."""
 _DONE: Final = re.compile(
     r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, \d+ errored, \d+ timeout"
@@ -70,7 +70,7 @@ def drive(target: Target, shape: Shape, seconds: float) -> Sample:
     with tempfile.TemporaryDirectory(prefix="pdp-load-") as folder:
         body, log = Path(folder, "body"), Path(folder, "log")
         body.write_bytes(target.body)
-        command = ["h2load", f"--duration={_millis(seconds)}", f"--warm-up-time={_millis(_WARM_UP)}"]
+        command = ["h2load", f"--duration={_millis(seconds)}", f"--warm-up-time={_millis(WARM_UP)}"]
         command += [f"--clients={shape.connections}", f"--max-concurrent-streams={shape.streams}", f"--data={body}"]
         command += [f"--log-file={log}"]
         for name, value in target.headers.items():

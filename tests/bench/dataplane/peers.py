@@ -24,7 +24,7 @@ from tests.bench.dataplane.load import Target, WrongAnswerError
 from tests.bench.dataplane.ours import BATCH, ROOT
 from tests.bench.dataplane.server import Server, framed, free_port
 
-CERBOS: Final = "0.55.0"
+CERBOS: Final = "0.51.0"
 PEERS: Final = ROOT / "build" / "peers"
 _POLICIES: Final = Path(__file__).parent / "cerbos"
 _METHOD: Final = "cerbos.svc.v1.CerbosService.CheckResources"
@@ -33,15 +33,20 @@ _PATH: Final = "/cerbos.svc.v1.CerbosService/CheckResources"
 
 def cerbos_binary() -> Path:
     """Give Cerbos's own binary, installed by npm the first time."""
-    binary = PEERS / "node_modules" / "@cerbos" / "cerbos-linux-x64" / "cerbos-linux-x64"
-    if not binary.exists():
+    if not (found := _installed()):
         PEERS.mkdir(parents=True, exist_ok=True)
         npm = shutil.which("npm")
         if npm is None:
             raise FileNotFoundError("npm, which installs Cerbos, is not on the PATH; --no-cerbos leaves Cerbos out")
         command = [npm, "install", "--prefix", ".", "--no-audit", "--no-fund", "--silent", f"cerbos@{CERBOS}"]
         subprocess.run(command, cwd=PEERS, check=True)
-    return binary
+        found = _installed()
+    return found[0]
+
+
+def _installed() -> list[Path]:
+    """Find the binary in the package that npm chose for this platform."""
+    return [path for path in PEERS.glob("node_modules/@cerbos/cerbos-*/cerbos-*") if path.is_file()]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ _BASIS_LIMIT: Final = 500
 _PTYPES: Final = ("p", "g", "g2", "g3")
 # A text, kept as it is, or white space, of which one space is left.
 _SPACING: Final = re.compile(r"""('[^'\n]*'|"[^"\n]*")|\s+""")
+
+
+# Of a policy that is read again after a change, most conditions are the same as before.
+_parsed: Final = functools.lru_cache(maxsize=16_384)(parse)
 
 
 class RuleRow(NamedTuple):
@@ -153,8 +158,8 @@ class _Reader:
             return text, None
         try:
             # Once as written, for the places of errors; once as it will be shown and evaluated.
-            written = parse(field.value)
-            node = written if text == field.value else parse(text)
+            written = _parsed(field.value)
+            node = written if text == field.value else _parsed(text)
             if resource is not None:
                 check(written, self._names.schema, self._names.resource_types(resource))
         except ConditionError as error:

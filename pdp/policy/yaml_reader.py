@@ -6,6 +6,7 @@ Anchors, aliases, tags, several documents, duplicate keys and deep nesting are r
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def read_yaml(source: Source, problems: Problems) -> Node | None:
         problems.add(source.problem(0, f"is larger than {SIZE_LIMIT} characters"))
         return None
     try:
-        return _Composer(source.text).document()
+        return _document(source.text)
     except _RefusedError as error:
         problems.add(source.problem(error.offset, error.problem, error.help))
     except yaml.MarkedYAMLError as error:
@@ -84,6 +85,12 @@ def read_yaml(source: Source, problems: Problems) -> Node | None:
     except yaml.reader.ReaderError as error:
         problems.add(source.problem(error.position, "is not YAML: a character that YAML does not permit"))
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _document(text: str) -> Node:
+    """Compose a document; of a policy that is read again after a change, most files are the same as before."""
+    return _Composer(text).document()
 
 
 class _Composer:

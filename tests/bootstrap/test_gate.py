@@ -1,0 +1,64 @@
+"""A revision's own tests and invariants, which it must pass before it comes into force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pdp.bootstrap.gate import check_itself, found_in
+from pdp.engine.matcher import CompiledEngine
+from pdp.policy import assemble
+from pdp.policy.bundle import read_files
+from pdp.policy.origins import Contents
+from pdp.policy.problems import Problems
+from tests.policy.example import write
+
+NOTHING = """\
+version: 1
+now: 2026-01-15T10:00:00Z
+cases:
+  - {name: nobody deletes, request: {subject: "user:ann", action: delete, resource: "log:1"}, expect: EXPECTED}
+# end
+"""
+NEVER = """\
+version: 1
+invariants:
+  - {name: nobody-reads-logs, why: "A test.", never: allow, action: read, resource: log}
+# end
+"""
+
+
+def put(folder: Path, expected: str, invariants: str = "") -> Contents:
+    write(folder)
+    (folder / "tests").mkdir(exist_ok=True)
+    (folder / "tests" / "some.yaml").write_text(NOTHING.replace("EXPECTED", expected))
+    if invariants:
+        (folder / "invariants.yaml").write_text(invariants)
+    return Contents(read_files(folder))
+
+
+def test_a_policy_that_passes_is_let_through_by_a_process_of_its_own(tmp_path: Path) -> None:
+    contents = put(tmp_path, "{effect: deny, reasons: [SUBJECT_UNKNOWN]}")
+    snapshot = assemble(contents.policy, CompiledEngine(), Problems())
+    assert check_itself(contents, snapshot) == ()
+
+
+def test_a_test_that_fails_and_an_invariant_that_does_not_hold_speak_against_it(tmp_path: Path) -> None:
+    put(tmp_path, "{effect: allow}", NEVER)
+    found = found_in(tmp_path)
+    assert [(it.file, it.line, it.problem) for it in found] == [
+        ("tests/some.yaml", 4, "the test 'nobody deletes' fails"),
+        ("invariants.yaml", 3, "the invariant 'nobody-reads-logs' does not hold"),
+    ]
+
+
+def test_a_policy_without_tests_has_nothing_that_speaks_for_it(tmp_path: Path) -> None:
+    assert [it.problem for it in found_in(write(tmp_path))] == ["the policy has no tests of its own"]
+
+
+@pytest.mark.parametrize("name", ["tests/some.yaml", "invariants.yaml"])
+def test_a_file_of_tests_that_cannot_be_read_speaks_against_it(tmp_path: Path, name: str) -> None:
+    put(tmp_path, "{effect: deny}", NEVER)
+    (tmp_path / name).write_text("version: 1\n")
+    assert {it.file for it in found_in(tmp_path)} == {name}

@@ -71,6 +71,10 @@ class Trials:
             self._problem = str(error)
             _LOG.warning("the candidate is refused: %s", error, extra={"event": "trial.refused"})
             return
+        except Exception:  # noqa: BLE001 - said below; it must not end the watching
+            self._problem = "could not be loaded, by a fault of the service"
+            _LOG.exception("the candidate could not be loaded", extra={"event": "trial.refused"})
+            return
         if candidate.schema == live.schema:
             # The trial decides by records that were read under the live schema, which must be that very object.
             candidate = replace(candidate, schema=live.schema)

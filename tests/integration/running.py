@@ -56,10 +56,11 @@ class Service:
             text=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
-        if not self._ready.wait(30):
-            self.stop()
-            raise AssertionError("\n".join(self.lines))
+        self._ready.wait(60)
         text = "\n".join(self.lines)
+        if "\nready" not in text:
+            self.stop()
+            raise AssertionError(text)
         self.grpc = re.search(r"gRPC (\S+)", text)[1]
         self.http = "http://" + re.search(r"HTTP (\S+)", text)[1]
 

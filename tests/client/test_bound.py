@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pdp.api.watch import SERVICE, WatchService
 from pdp.client.cache import DecisionCache
@@ -35,7 +35,26 @@ from tests.watching.world import World
 BOUND = 1.0
 LIFETIME = 7.0
 SESSIONS = ("s-1", "s-2")
-_AGES = st.floats(0, 0.6) | st.floats(0, 8)
+# What may happen, each as often as it is named here.
+_STEPS: list[tuple[str, dict[str, object]]] = [
+    *[("all_is_exchanged_and_time_passes", {"seconds": seconds}) for seconds in (0.05, 0.2, 0.4, 0.6, 0.6, 1.1)],
+    *[("all_but_the_last_is_exchanged", {"then": then}) for then in ("lose", "lose", "cut", "cut", "keep")],
+    *[("write_device", {"managed": managed, "told": told}) for managed in (True, False) for told in (True, False)],
+    *[("write_session", {"session": "s-1", "level": level, "told": True}) for level in (1, 2)],
+    *[("write_session", {"session": "s-2", "level": level, "told": False}) for level in (1, 2)],
+    *[
+        ("some_is_exchanged_and_time_passes", {"count": n, "seconds": seconds})
+        for n in (2, 3)
+        for seconds in (0.4, 0.7)
+    ],
+    *[("time_passes", {"seconds": seconds}) for seconds in (0.05, 0.4, 8.0)],
+    *[("the_services_clock_is_set", {"step": step}) for step in (-90.0, 40.0)],
+    *[("ask", {"session": session}) for session in SESSIONS],
+    *[("lose_a_message", {"index": index}) for index in (0, 2)],
+    *[("deliver_up", {"count": 2}), ("deliver_down", {"count": 1}), ("the_service_works", {}), ("tell_a_change", {})],
+    *[("reload_policy", {}), ("lose_tracking", {}), ("regain_tracking", {}), ("connect", {}), ("cut", {})],
+    *[("give_up_what_is_idle", {}), ("when_all_is_quiet_the_client_is_right", {})],
+]
 
 
 def question(session: str) -> Question:
@@ -126,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)  # type: ignore[arg-type]
 
     async def _build(self) -> None:
-        world = self.world = World(WatchSettings(grace=1e6, lag=1e6))
+        world = self.world = World(WatchSettings(grace=1e6, lag=1e6, batch=1))
         world.attributes = NearCached()
         world.hub.attributes = world.attributes
         world.hub.point._attributes = world.attributes
@@ -145,7 +164,10 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
+        """Begin where there is something to lose: connected, both answers held."""
         self._now_true()
+        self.run(self._quieten())
+        assert all(self.cache.get(question(session), self.true) for session in SESSIONS)
 
     def teardown(self) -> None:
         async def end() -> None:
@@ -156,6 +178,13 @@ class Machine(RuleBasedStateMachine):
 
         self.run(end())
         self.loop.close()
+
+    @rule(steps=st.lists(st.sampled_from(_STEPS), min_size=4, max_size=12))
+    def much_happens(self, steps: list[tuple[str, dict[str, object]]]) -> None:
+        """One rule for all of it, so that what matters together happens together."""
+        for name, arguments in steps:
+            getattr(self, name)(**arguments)
+            self.no_allow_past_the_bound()
 
     # What the world does
 
@@ -170,38 +199,69 @@ class Machine(RuleBasedStateMachine):
                 (self.true, there and self.managed and self.levels[session] >= 2)
             )
 
-    @rule(managed=st.booleans())
-    def write_device(self, *, managed: bool) -> None:
+    def write_device(self, *, managed: bool, told: bool) -> None:
         self.managed = managed
         self._store((Entity.DEVICE, EntityRef("device", "d-1")), managed=str(managed).lower())
         self._now_true()
+        self._tell_all(told=told)
 
-    @rule(session=st.sampled_from(SESSIONS), level=st.sampled_from([1, 2]))
-    def write_session(self, session: str, level: int) -> None:
+    def write_session(self, session: str, level: int, *, told: bool) -> None:
         self.levels[session] = level
         self._store((Entity.SESSION, EntityRef("session", session)), level=str(level), authenticated_at="1799999000")
         self._now_true()
+        self._tell_all(told=told)
 
-    @rule()
+    def _tell_all(self, *, told: bool) -> None:
+        while told and self.untold and not self.world.feed.lost:
+            self.tell_a_change()
+
     def reload_policy(self) -> None:
         self.world.policies.snapshot = None if self.world.policies.snapshot else policy()
         self._now_true()
         self.world.hub.policy_changed()
 
-    @rule()
     def tell_a_change(self) -> None:
         if self.untold and not self.world.feed.lost:
             _, target = self.untold.popleft()
             self.world.attributes.memory.pop(target, None)
             self.world.feed.tell(target)
 
-    @rule()
+    def all_is_exchanged_and_time_passes(self, seconds: float) -> None:
+        self.ping()
+        self.run(self._exchange())
+        self.time_passes(seconds)
+
+    def all_but_the_last_is_exchanged(self, then: str) -> None:
+        """A change is told by the service, and its news is lost."""
+        self.deliver_up(5)
+        if then == "lose" and self.network and self.network.down:
+            self.network.down.popleft()
+        elif then == "cut":
+            self.run(self._connect())
+        self.ping()
+        self.run(self._exchange())
+
+    def some_is_exchanged_and_time_passes(self, count: int, seconds: float) -> None:
+        self.ping()
+        self.deliver_up(5)
+        self.deliver_down(count)
+        self.true += seconds
+        self._set_clocks()
+
+    async def _exchange(self) -> None:
+        for _ in range(3):
+            self._be_honest()
+            while self.network and self.network.up:
+                self.network.arrive()
+            await self._work()
+            while self.network and self.network.down:
+                await self._deliver_down(1)
+
     def lose_tracking(self) -> None:
         self.world.feed.lost = True
         self.world.attributes.usable = False
         self.world.attributes.memory.clear()
 
-    @rule()
     def regain_tracking(self) -> None:
         if self.world.feed.lost:
             self.world.feed.lost = False
@@ -210,12 +270,11 @@ class Machine(RuleBasedStateMachine):
             self.untold.clear()
             self.world.feed.tell_everything()
 
-    @rule(seconds=_AGES)
     def time_passes(self, seconds: float) -> None:
         self.true += seconds
         self._set_clocks()
+        self.ping()
 
-    @rule(step=st.floats(-100, 100))
     def the_services_clock_is_set(self, step: float) -> None:
         self.offset += step
         self._set_clocks()
@@ -231,7 +290,6 @@ class Machine(RuleBasedStateMachine):
 
     # What the network does
 
-    @rule()
     def connect(self) -> None:
         self.run(self._connect())
 
@@ -240,7 +298,6 @@ class Machine(RuleBasedStateMachine):
         self.network = Network(self.service)
         self._send([self.protocol.opening()])
 
-    @rule()
     def cut(self) -> None:
         self.run(self._cut())
 
@@ -250,27 +307,21 @@ class Machine(RuleBasedStateMachine):
             self.protocol.ended()
             self.network = None
 
-    @precondition(lambda self: self.network)
-    @rule(index=st.integers(0, 5))
     def lose_a_message(self, index: int) -> None:
-        if index < len(self.network.down):
+        if self.network and index < len(self.network.down):
             del self.network.down[index]
 
-    @precondition(lambda self: self.network)
-    @rule(count=st.integers(1, 5))
     def deliver_up(self, count: int) -> None:
         self._be_honest()
-        for _ in range(min(count, len(self.network.up))):
+        for _ in range(min(count, len(self.network.up)) if self.network else 0):
             self.network.arrive()
         self.run(self._work())
 
-    @precondition(lambda self: self.network)
-    @rule(count=st.integers(1, 5))
     def deliver_down(self, count: int) -> None:
         self.run(self._deliver_down(count))
 
     async def _deliver_down(self, count: int) -> None:
-        for _ in range(min(count, len(self.network.down))):
+        for _ in range(min(count, len(self.network.down)) if self.network else 0):
             message = rpc.WatchDecisionsResponse.FromString(self.network.down.popleft())
             try:
                 self._send(self.protocol.receive(message, self.true))
@@ -278,14 +329,13 @@ class Machine(RuleBasedStateMachine):
                 await self._cut()
                 return
 
-    @rule()
     def the_service_works(self) -> None:
         self._be_honest()
         self.run(self._work())
 
     async def _work(self) -> None:
         before = len(self.world.log.records)
-        for _ in range(25):
+        for _ in range(60):
             await asyncio.sleep(0)
         for answer in self.world.log.records[before:]:
             self.made[answer.id] = (self.true, None)
@@ -299,17 +349,14 @@ class Machine(RuleBasedStateMachine):
     def _answered(self, _watch_id: int, outcome: Decision | UnansweredError) -> None:
         assert isinstance(outcome, Decision), outcome
 
-    @rule(session=st.sampled_from(SESSIONS))
     def ask(self, session: str) -> None:
         if self.protocol.open:
             self._send(self.protocol.ask(question(session), self.true)[1])
 
-    @rule()
     def ping(self) -> None:
         if self.protocol.open:
             self._send([self.protocol.ping(self.true)])
 
-    @rule()
     def give_up_what_is_idle(self) -> None:
         if self.protocol.open:
             for _ in range(2):
@@ -343,7 +390,6 @@ class Machine(RuleBasedStateMachine):
                 assert use.version >= seen.get(key, 0)
                 seen[key] = use.version
 
-    @rule()
     def when_all_is_quiet_the_client_is_right(self) -> None:
         self.run(self._quieten())
         for session in SESSIONS:
@@ -365,13 +411,8 @@ class Machine(RuleBasedStateMachine):
                 for session in SESSIONS if attempt > 3 else ():
                     self._send(self.protocol.ask(question(session), self.true)[1])
                 self._send([self.protocol.ping(self.true)])
-            for _ in range(3):
-                while self.network and self.network.up:
-                    self.network.arrive()
-                await self._work()
-                while self.network and self.network.down:
-                    await self._deliver_down(1)
+            await self._exchange()
 
 
 TestBound = pytest.mark.filterwarnings("ignore::ResourceWarning")(Machine.TestCase)
-TestBound.settings = settings(max_examples=30, stateful_step_count=50, deadline=None)
+TestBound.settings = settings(max_examples=100, stateful_step_count=8, deadline=None)

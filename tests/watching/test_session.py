@@ -160,6 +160,19 @@ async def test_a_pong_follows_what_was_due_when_its_ping_came() -> None:
         assert pong.age is None
 
 
+async def test_a_pong_waits_for_every_batch_that_was_due() -> None:
+    world = World(WatchSettings(batch=1))
+    async with watching(world) as stream:
+        for watch_id in (1, 2, 3):
+            stream.session.register(watch_id, export())
+        await stream.settle()
+        world.write(DEVICE, managed="false")
+        stream.session.ping(9)
+        events = await stream.settle()
+        assert told(events[:3]) == {1: False, 2: False, 3: False}
+        assert isinstance(events[3], Pong)
+
+
 async def test_a_fault_is_tried_again_ever_less_often() -> None:
     world = World()
     async with watching(world) as stream:

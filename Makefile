@@ -54,7 +54,7 @@ soak: venv ## ten minutes of load with cancelled calls; draws memory, descriptor
 	@$(BIN)/python -m tests.bench.soak
 
 demo-revocation: venv ## watch an agent lose access within milliseconds, and get it back
-	@$(BIN)/python examples/revocation.py
+	@$(BIN)/python -m examples.revocation
 
 lock: ## resolve the dependencies anew (needs uv)
 	@$(LOCK) -o requirements.lock

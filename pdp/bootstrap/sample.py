@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +21,15 @@ _LOG: Final = logging.getLogger(__name__)
 _FILE: Final = Path("sample") / "attributes.yaml"
 # Well within the schema's age limits, as a live feed would write.
 _REFRESH: Final = 300.0
+_PATIENCE: Final = 5.0
 
 
 class Sample:
     """The sample attributes of a policy folder, written to a store and kept from going stale there."""
 
     def __init__(self, store: RedisSettings, folder: Path) -> None:
-        self._store = store
+        # Nobody waits for these writes as they do for a decision.
+        self._store = replace(store, fetch_timeout=_PATIENCE)
         self._folder = folder
         self._written: dict[tuple[Entity, EntityRef], int] = {}
 

@@ -136,10 +136,15 @@ def test_watch_follows_changes_until_ctrl_c(run: Run, file: str, server: Server,
     program = "from pdp.cli.attributes import app; app()"
     arguments = ["watch", "--redis", server.url, "--policies", POLICIES]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with (
-        out.open("w") as sink,
-        subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=sink, env=environment) as watcher,
-    ):
+    with out.open("w") as sink:
+        watcher = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            stdout=sink,
+            env=environment,
+            # A shell's background job has SIGINT ignored, and its children would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here yet
+        )
+    try:
         until(lambda: "following changes" in out.read_text(), "it does not follow", limit=30)
         run("set", "session/s-1", "risk=6")
         until(lambda: "session/s-1 changed version" in out.read_text(), "no first change", limit=30)
@@ -149,5 +154,8 @@ def test_watch_follows_changes_until_ctrl_c(run: Run, file: str, server: Server,
         until(lambda: "session/s-1 is not on record" in out.read_text(), "no deletion", limit=30)
         watcher.send_signal(signal.SIGINT)
         assert watcher.wait(10) == 0
+    finally:
+        watcher.kill()
+        watcher.wait()
     assert "bob" not in out.read_text()
     assert "subject (hidden) → (hidden)" in out.read_text()

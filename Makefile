@@ -25,7 +25,7 @@ run: venv ## serve the sample policy on 127.0.0.1:50051 (gRPC) and :8181 (HTTP),
 	@$(BIN)/pdp serve --sample
 
 test: venv ## unit, property, contract and end-to-end tests on real parts
-	@$(BIN)/pytest -n 2 -q
+	@$(BIN)/pytest -n 2 -q -m "not slow"
 
 lint: venv ## style, types, import contracts, generated code
 	@$(BIN)/ruff check .

@@ -48,7 +48,7 @@ bench-engine: venv ## the compiled engine beside pycasbin and Cedar
 	@$(BIN)/python -m tests.bench.engine
 
 fuzz-engine: venv ## a million comparisons of the compiled engine with pycasbin (about 25 minutes)
-	@PDP_FUZZ_COMPARISONS=1000000 $(BIN)/pytest tests/engine/test_differential.py -q -s
+	@PDP_FUZZ_COMPARISONS=1000000 $(BIN)/pytest tests/engine -k differential -q -s --hypothesis-profile=explore
 
 soak: venv ## ten minutes of load with cancelled calls; draws memory, descriptors and tasks
 	@$(BIN)/python -m tests.bench.soak

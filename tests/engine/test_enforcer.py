@@ -210,6 +210,19 @@ def test_every_effect_in_both_modes(mode: Any, effect: str) -> None:
             assert explained(enforcer.enforce_ex, *request) == explained(reference.enforce_ex, *request)
 
 
+@pytest.mark.parametrize(
+    "effect", ["some(where (p.eft == allow))", "some(where (p.eft == allow)) && !some(where (p.eft == deny))"]
+)
+def test_a_priority_column_says_which_rule_explains_under_any_effect(mode: Any, effect: str) -> None:
+    model = ROLES.format(effect=effect).replace("eft\n", "eft, priority\n", 1)
+    rows = [("p", "alice", "data", "read", "allow", str(priority)) for priority in (2, 3, 1)]
+    enforcer = CompiledEnforcer(model_of(model), rows, mode)
+    reference = casbin.Enforcer(model_of(model), RowsAdapter(rows))
+    request = ("alice", "data", "read")
+    assert explained(enforcer.enforce_ex, *request) == explained(reference.enforce_ex, *request)
+    assert [matched.rule[-1] for matched in enforcer.matching_rules(*request)] == ["1", "2", "3"]
+
+
 def test_adding_a_deny_never_creates_an_allow(mode: Any) -> None:
     model = ROLES.format(effect="some(where (p.eft == allow)) && !some(where (p.eft == deny))")
     rows = [("p", "staff", "data", "read", "allow"), ("g", "alice", "staff")]

@@ -6,13 +6,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from tests.telemetry.collectors import Collector, collecting
-
-# How long an example takes says how busy the machine is, not whether it is right.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

@@ -160,8 +160,11 @@ def _refuse(findings: Sequence[Finding]) -> None:
 
 
 def _in_order(loaded: loading.Loaded, checkpoint: Checkpoint) -> dict[str, list[Fields]]:
-    """Rows in the order of evaluation: pycasbin's own sorting by priority, otherwise as loaded."""
-    if not EFFECTS[loaded.model["e"]["e"].value].ordered:
+    """Rows in the order of evaluation: pycasbin's own sorting by priority, otherwise as loaded.
+
+    pycasbin sorts by a priority column whatever the effect: under the others it decides which rule explains.
+    """
+    if not _is_sorted(loaded.model):
         return {ptype: [tuple(row) for row in paced(rows, checkpoint)] for ptype, rows in loaded.policy.items()}
     model = copy.deepcopy(loaded.model)
     for section, found in (("p", loaded.policy), ("g", loaded.grouping)):
@@ -173,3 +176,8 @@ def _in_order(loaded: loading.Loaded, checkpoint: Checkpoint) -> dict[str, list[
         raise PolicyError((Finding("g", -1, str(error)),)) from error
     model.sort_policies_by_priority()
     return {ptype: [tuple(row) for row in assertion.policy] for ptype, assertion in model["p"].items()}
+
+
+def _is_sorted(model: Model) -> bool:
+    has_priority = any(f"{ptype}_priority" in assertion.tokens for ptype, assertion in model["p"].items())
+    return has_priority or EFFECTS[model["e"]["e"].value].ordered

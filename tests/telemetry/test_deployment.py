@@ -13,12 +13,13 @@ import yaml
 
 from pdp.core.decision import AttributeUse, Entity
 from pdp.core.reasons import Reason
+from pdp.policy.trial import Counts
 from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
-from pdp.telemetry.setup import build
+from pdp.telemetry.setup import Telemetry, build
 from pdp.telemetry.spans import SpanFactory
 from tests.telemetry.answers import NOW, allow, deny
-from tests.telemetry.scrapes import series
+from tests.telemetry.scrapes import Series, series
 from tests.telemetry.test_state import Audit, Policy, attributes
 
 ROOT = Path(__file__).parents[2]
@@ -30,16 +31,23 @@ WORDS = {"rate", "sum", "by", "min", "max", "count", "increase", "changes", "his
 
 
 @pytest.fixture(scope="module")
-def exposed() -> dict[str, set[str]]:
-    """The labels of each metric that a PDP exposes."""
+def scraped() -> Series:
+    """Every sample of a PDP all of whose parts are watched."""
     telemetry = build(TelemetrySettings(traces_url="http://127.0.0.1:9/v1/traces"))
     telemetry.watch_policy(Policy)
+    telemetry.watch_trial(Counts)
     telemetry.watch_attributes(attributes)
     telemetry.watch_audit(Audit)
     text = telemetry.render_metrics().body
     telemetry.shutdown(0.0)
+    return series(text)
+
+
+@pytest.fixture(scope="module")
+def exposed(scraped: Series) -> dict[str, set[str]]:
+    """The labels of each metric that a PDP exposes."""
     labels: dict[str, set[str]] = {}
-    for name, pairs in series(text):
+    for name, pairs in scraped:
         labels.setdefault(name, set()).update(label for label, _ in pairs)
     return labels
 
@@ -91,6 +99,11 @@ def test_the_dashboards_expressions_are_balanced(expression: str) -> None:
         assert expression.count(opening) == expression.count(closing)
 
 
+def test_every_part_that_can_be_watched_is(scraped: Series) -> None:
+    watched = {dict(pairs)["part"] for name, pairs in scraped if name == "pdp_state_up"}
+    assert watched == {name.removeprefix("watch_") for name in dir(Telemetry) if name.startswith("watch_")}
+
+
 def test_every_metric_of_ours_is_on_the_dashboard(exposed: dict[str, set[str]]) -> None:
     asked = set().union(*map(names, expressions()))
     ours = {re.sub(r"^(pdp_decision_duration_seconds).*", r"\1_bucket", name) for name in exposed if "pdp_" in name}
@@ -126,7 +139,9 @@ def test_the_collectors_pipelines_are_made_of_what_is_declared() -> None:
 
 
 def test_every_metric_is_documented_and_no_other(exposed: dict[str, set[str]]) -> None:
-    documented = set(re.findall(r"^\| `(pdp_\w+)` \|", DOCUMENT, re.MULTILINE))
+    rows = re.findall(r"^\| ([^|]*pdp_[^|]*) \|", DOCUMENT, re.MULTILINE)
+    documented = {row.strip("`") for row in rows}
+    assert len(documented) == len(rows)
     ours = {re.sub(r"(_seconds)_(bucket|sum|count)$", r"\1", name) for name in exposed if name.startswith("pdp_")}
     assert documented == ours
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import pytest
 
 from pdp.attributes.stats import AttributeStats
+from pdp.policy.trial import Counts
 from pdp.telemetry import state
 from pdp.telemetry.state import AttributeState, Kind, Series, StateCollector
 from tests.telemetry.scrapes import scrape, series, value
@@ -47,6 +48,18 @@ def test_policy_state_is_exposed() -> None:
     assert value(text, "pdp_policy_load_failures_total") == 1
     assert value(text, "pdp_engine_differences_total") == 2
     assert value(text, "pdp_state_up", part="policy") == 1
+
+
+def test_a_trials_counts_are_exposed() -> None:
+    collector = StateCollector()
+    given = Counts(compared=100, newly_allowed=1, newly_denied=2, obligations_changed=3, skipped=4)
+    collector.watch("trial", state.TRIAL, lambda: given)
+    text = scrape(collector)
+    assert value(text, "pdp_policy_trial_compared_total") == 100
+    assert value(text, "pdp_policy_trial_newly_allowed_total") == 1
+    assert value(text, "pdp_policy_trial_newly_denied_total") == 2
+    assert value(text, "pdp_policy_trial_obligations_changed_total") == 3
+    assert value(text, "pdp_policy_trial_skipped_total") == 4
 
 
 def test_audit_state_is_exposed() -> None:
@@ -93,7 +106,7 @@ def test_a_part_that_cannot_be_read_hides_no_other(caplog: pytest.LogCaptureFixt
     assert "alice" not in caplog.text
 
 
-@pytest.mark.parametrize("one", [*state.ATTRIBUTES, *state.POLICY, *state.AUDIT], ids=lambda one: one.name)
+@pytest.mark.parametrize("one", [*state.ATTRIBUTES, *state.POLICY, *state.TRIAL, *state.AUDIT], ids=lambda one: one.name)
 def test_names_follow_the_conventions(one: Series) -> None:
     assert one.name.startswith("pdp_")
     assert one.name.endswith("_total") is (one.kind is Kind.COUNTER)

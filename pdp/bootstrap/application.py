@@ -90,6 +90,9 @@ class DecisionApplication:
         self._telemetry.watch_trial(lambda: self._trials.counts)
         self._reports = StatusReports(state, self._policies, self._trials, place.worker)
         self._intake = AttributeIntake(config, self._policies, self._log)
+        self._telemetry.watch_signals(self._intake.state)
+        self._telemetry.watch_risk(self._risk.state)
+        self._telemetry.watch_watches(self.watching.stats)
         self._tasks: list[asyncio.Task[None]] = []
         self.routes = self._make_routes(config)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from pdp.attributes.settings import RedisSettings
@@ -16,6 +17,18 @@ from pdp.server.rpc import HttpHandler, HttpRequest, HttpResponse
 
 _TYPE: Final = {"content-type": "application/jwk-set+json", "cache-control": "max-age=3600"}
 _log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _RiskState:
+    """The watch on behaviour as metrics see it."""
+
+    counted: int
+    dropped: int
+    lost: int
+    raised: int
+    lowered: int
+    notices: Mapping[tuple[str, str], int]
 
 
 class RiskWatch:
@@ -38,6 +51,12 @@ class RiskWatch:
     def handlers(self) -> dict[tuple[str, str], HttpHandler]:
         """Give the HTTP handler of the public key, where there is one."""
         return {("GET", self._path): self._key_set} if self._notices and self._path else {}
+
+    def state(self) -> _RiskState:
+        """Give a snapshot for metrics."""
+        counts = self.monitor.counts()
+        kinds = ("counted", "dropped", "lost", "raised", "lowered")
+        return _RiskState(**{kind: counts.get(kind, 0) for kind in kinds}, notices=self._outbox.counts())
 
     async def start(self) -> None:
         """Begin to count."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from pdp.api.attribute_service import SERVICE, AttributeService
 from pdp.api.signals import SignalPush
@@ -16,6 +17,14 @@ from pdp.config import Config
 from pdp.ports import PolicySource
 from pdp.server.rpc import HttpHandler, Streaming, Unary
 from pdp.signals import Poller, SignalReceiver, TransmitterHttp
+
+
+@dataclass(frozen=True, slots=True)
+class _SignalState:
+    """The receiver and the poller as metrics see them."""
+
+    received: Mapping[tuple[str, str, str], int]
+    polls: Mapping[tuple[str, str], int]
 
 
 class AttributeIntake:
@@ -42,6 +51,10 @@ class AttributeIntake:
     def services(self) -> list[str]:
         """Give the full names of the gRPC services that are there."""
         return [SERVICE] if self.methods() else []
+
+    def state(self) -> _SignalState:
+        """Give a snapshot for metrics."""
+        return _SignalState(self.receiver.counts(), self._poller.counts())
 
     async def start(self) -> None:
         """Begin to poll whom signals.yaml has polled."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -51,6 +52,14 @@ class Poller:
         self._receiver = receiver
         self._http = http
         self._settings = settings
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """Give the number of polls by transmitter and outcome.
+
+        ``done``; ``held_back`` where some of what came could not be handled yet; ``failed``.
+        """
+        return dict(self._counts)
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -79,15 +88,16 @@ class Poller:
         while True:
             try:
                 handled = await self._once(transmitter, handled)
-                failed = handled.held_back
+                outcome = "held_back" if handled.held_back else "done"
             except (TransmitterError, SecretError) as error:
-                failed = True
+                outcome = "failed"
                 _log.warning("poll of %s failed: %s", transmitter.name, error)
             except Exception:  # noqa: BLE001 - said below
                 # A fault of ours must not end the polling: signals would cease, and nobody would be told.
-                failed = True
+                outcome = "failed"
                 _log.exception("poll of %s failed", transmitter.name)
-            if failed:
+            self._counts[transmitter.name, outcome] += 1
+            if failed := outcome != "done":
                 await asyncio.sleep(delay * (0.5 + random.random() / 2))  # noqa: S311 - spreads load, guards nothing
             delay = min(longest, 2 * delay) if failed else first
 

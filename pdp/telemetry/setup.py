@@ -19,7 +19,16 @@ from pdp.telemetry.metrics import DecisionMetrics, TraceMetrics
 from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.spans import SpanFactory
-from pdp.telemetry.state import AttributeState, AuditState, PolicyState, StateCollector, TrialState
+from pdp.telemetry.state import (
+    AttributeState,
+    AuditState,
+    PolicyState,
+    RiskState,
+    SignalState,
+    StateCollector,
+    TrialState,
+    WatchState,
+)
 from pdp.telemetry.tracing import DecisionTracer
 
 _PACKAGE: Final = "pdp"
@@ -65,6 +74,18 @@ class Telemetry:
     def watch_audit(self, read: Callable[[], AuditState]) -> None:
         """Expose the state of the decision log. ``read`` is called at each scrape and must be quick."""
         self._states.watch("audit", state.AUDIT, read)
+
+    def watch_signals(self, read: Callable[[], SignalState]) -> None:
+        """Expose the state of the signal receiver. ``read`` is called at each scrape and must be quick."""
+        self._states.watch("signals", state.SIGNALS, read)
+
+    def watch_risk(self, read: Callable[[], RiskState]) -> None:
+        """Expose the state of the watch on behaviour. ``read`` is called at each scrape and must be quick."""
+        self._states.watch("risk", state.RISK, read)
+
+    def watch_watches(self, read: Callable[[], WatchState]) -> None:
+        """Expose the state of watched decisions. ``read`` is called at each scrape and must be quick."""
+        self._states.watch("watches", state.WATCHES, read)
 
     def render_metrics(self, accept: str = "") -> Exposition:
         """Give the answer to ``GET /metrics`` for its ``Accept`` header. Takes about a millisecond; never raises."""

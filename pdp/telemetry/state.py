@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -144,6 +144,62 @@ class AuditState(Protocol):
         """Checkpoints that wait for an anchor."""
 
 
+class SignalState(Protocol):
+    """The signal receiver's state. Numbers run from the start of the process."""
+
+    @property
+    def received(self) -> Mapping[tuple[str, str, str], int]:
+        """Tokens by transmitter, event type, and outcome or error code; empty names where it came to none."""
+
+    @property
+    def polls(self) -> Mapping[tuple[str, str], int]:
+        """Polls by transmitter and outcome."""
+
+
+class RiskState(Protocol):
+    """The watch on behaviour. Numbers run from the start of the process."""
+
+    @property
+    def counted(self) -> int:
+        """Decisions counted."""
+
+    @property
+    def dropped(self) -> int:
+        """Decisions not counted for want of room."""
+
+    @property
+    def lost(self) -> int:
+        """Decisions not counted because the store did not answer."""
+
+    @property
+    def raised(self) -> int:
+        """Risk levels raised."""
+
+    @property
+    def lowered(self) -> int:
+        """Risk levels lowered."""
+
+    @property
+    def notices(self) -> Mapping[tuple[str, str], int]:
+        """Notices of changed levels by receiver and outcome."""
+
+
+class WatchState(Protocol):
+    """The decisions that callers have watched."""
+
+    @property
+    def sessions(self) -> int:
+        """Streams open, or kept for their callers to come back."""
+
+    @property
+    def watches(self) -> int:
+        """Requests watched on them."""
+
+    @property
+    def decisions(self) -> int:
+        """Decisions made for them since the start of the process."""
+
+
 class Kind(enum.Enum):
     """How a property becomes a metric: a number as it stands, one that only grows, or a text as a label."""
 
@@ -161,12 +217,14 @@ class Series:
         kind: what it is.
         attribute: the property it is read from; for an info also the label's name.
         help: what it says.
+        labels: where the property maps label values to numbers, the labels' names.
     """
 
     name: str
     kind: Kind
     attribute: str
     help: str
+    labels: tuple[str, ...] = ()
 
     def family(self, state: object) -> Metric:
         """Give the metric family of a state."""
@@ -174,7 +232,10 @@ class Series:
         if self.kind is Kind.INFO:
             return InfoMetricFamily(self.name.removesuffix("_info"), self.help, {self.attribute: value})
         of_kind = CounterMetricFamily if self.kind is Kind.COUNTER else GaugeMetricFamily
-        return of_kind(self.name, self.help, float(value))
+        family = of_kind(self.name, self.help, labels=self.labels)
+        for of, number in value.items() if self.labels else (((), value),):
+            family.add_metric(of, float(number))
+        return family
 
 
 ATTRIBUTES: Final = (
@@ -231,6 +292,35 @@ AUDIT: Final = (
     Series("pdp_audit_healthy", Kind.GAUGE, "healthy", "1 while decisions can be put on record."),
     Series("pdp_audit_records", Kind.GAUGE, "records", "Records in the decision log."),
     Series("pdp_audit_anchor_backlog", Kind.GAUGE, "anchor_backlog", "Checkpoints that wait for an anchor."),
+)
+SIGNALS: Final = (
+    Series(
+        "pdp_signals_total",
+        Kind.COUNTER,
+        "received",
+        "Security event tokens, by what became of them.",
+        ("transmitter", "event", "outcome"),
+    ),
+    Series("pdp_signal_polls_total", Kind.COUNTER, "polls", "Polls for tokens.", ("transmitter", "outcome")),
+)
+RISK: Final = (
+    Series("pdp_risk_decisions_counted_total", Kind.COUNTER, "counted", "Decisions counted as behaviour."),
+    Series("pdp_risk_decisions_dropped_total", Kind.COUNTER, "dropped", "Decisions not counted for want of room."),
+    Series("pdp_risk_decisions_lost_total", Kind.COUNTER, "lost", "Decisions not counted: the store did not answer."),
+    Series("pdp_risk_levels_raised_total", Kind.COUNTER, "raised", "Risk levels raised."),
+    Series("pdp_risk_levels_lowered_total", Kind.COUNTER, "lowered", "Risk levels lowered."),
+    Series(
+        "pdp_risk_notices_total",
+        Kind.COUNTER,
+        "notices",
+        "Notices of changed risk levels, by what became of them.",
+        ("receiver", "outcome"),
+    ),
+)
+WATCHES: Final = (
+    Series("pdp_watch_streams", Kind.GAUGE, "sessions", "Watch streams open, or kept for their callers to return."),
+    Series("pdp_watches", Kind.GAUGE, "watches", "Requests watched."),
+    Series("pdp_watch_decisions_total", Kind.COUNTER, "decisions", "Decisions made for watches."),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 import httpx
@@ -93,7 +94,15 @@ def test_the_probes_tell_the_state(service: Service) -> None:
     assert httpx.get(f"{service.http}/healthz").json() == {"status": "alive"}
     ready = httpx.get(f"{service.http}/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
-    assert "pdp_decisions_total" in httpx.get(f"{service.http}/metrics").text
+
+
+def test_it_exposes_every_metric_that_is_documented(service: Service) -> None:
+    documented = re.findall(r"^\| `(pdp_\w+)` \|", (ROOT / "docs/telemetry.md").read_text(), re.MULTILINE)
+    text = httpx.get(f"{service.http}/metrics").text
+    exposed = set(re.findall(r"^# TYPE (pdp_\w+) ", text, re.MULTILINE))
+    # Without a collector of traces there are no spans to count.
+    assert exposed == {name for name in documented if not name.startswith("pdp_spans_")}
+    assert not re.search(r"^pdp_state_up.* 0\.0$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,6 +15,7 @@ from tests.attributes.support import running
 from tests.integration.running import Service, pdp, serving
 from tests.signals.support import EXECUTABLE, POLICIES, signals_text, with_line
 from tests.signals.transmitter import CAEP, RISC, Transmitter
+from tests.telemetry.scrapes import value
 
 LAPTOP = {"format": "iss_sub", "iss": "https://idp.example.com/devices", "sub": "d-1"}
 COMPLIANCE, REVOKED = CAEP + "device-compliance-change", CAEP + "session-revoked"
@@ -97,3 +98,8 @@ def test_a_forged_signal_is_refused_and_changes_nothing(deployment: Deployment) 
     assert deployment.check(*peggy)[0] == 0
     assert deployment.push(token).status_code == 202
     assert deployment.check(*peggy) == (3, ["DENIED_BY_RULE(identity-account-closed)"])
+    # What a token says counts as nobody's word until its signature and its sender are known to be right.
+    text = httpx.get(f"{deployment.service.http}/metrics").content
+    who = {"transmitter": "identity-provider"}
+    assert value(text, "pdp_signals_total", **who, event="", outcome="authentication_failed") == 2
+    assert value(text, "pdp_signals_total", **who, event="risc/account-disabled", outcome="applied") == 1

@@ -31,14 +31,20 @@ async def polling(
     server: Server, transmitter: Transmitter, secret: str = "", **settings: object
 ) -> AsyncIterator[World]:
     text = polled(transmitter, secret)
-    async with receiving(server, transmitter, text=text, retry_delay=0.2, poll_timeout=5.0, **settings) as world:
-        poller = Poller(world.policies, world.receiver, world.http, world.settings)
-        task = asyncio.create_task(poller.run())
-        try:
-            yield world
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+    made = receiving(server, transmitter, text=text, retry_delay=0.2, poll_timeout=5.0, **settings)
+    async with made as world, running(world):
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def running(world: World) -> AsyncIterator[Poller]:
+    poller = Poller(world.policies, world.receiver, world.http, world.settings)
+    task = asyncio.create_task(poller.run())
+    try:
+        yield poller
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def test_events_are_applied_and_acknowledged(server: Server, transmitter: Transmitter) -> None:
@@ -111,6 +117,22 @@ async def test_without_a_store_nothing_is_acknowledged(server: Server, transmitt
         kept = (Entity.SESSION, EntityRef("session", "s-kept"))
         await world.writer.put(*kept, {"revoked": False})
         assert await world.attribute(kept, "revoked") is True
+
+
+async def test_polls_are_counted_by_what_became_of_them(server: Server, transmitter: Transmitter) -> None:
+    transmitter.down = True
+    async with receiving(server, transmitter, text=polled(transmitter), retry_delay=0.2) as world:
+        (name,) = {it.name for it in world.policies.policy.signals.transmitters.values() if it.poll_uri}
+        async with running(world) as poller:
+            await eventually(lambda: poller.counts().get((name, "failed"), 0) >= 2)
+            transmitter.down = False
+            transmitter.enqueue_event(REVOKED, OPAQUE)
+            await eventually(lambda: (name, "done") in poller.counts())
+            world.server.kill()
+            transmitter.enqueue_event(REVOKED, {"format": "opaque", "id": "s-held"})
+            await eventually(lambda: (name, "held_back") in poller.counts())
+            world.server.start()
+        assert set(poller.counts()) == {(name, outcome) for outcome in ("failed", "done", "held_back")}
 
 
 async def test_an_acknowledgement_that_is_lost_is_made_good(server: Server, transmitter: Transmitter) -> None:

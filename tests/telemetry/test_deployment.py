@@ -18,15 +18,19 @@ from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.setup import Telemetry, build
 from pdp.telemetry.spans import SpanFactory
+from pdp.watching.hub import WatchStats
 from tests.telemetry.answers import NOW, allow, deny
 from tests.telemetry.scrapes import Series, series
-from tests.telemetry.test_state import Audit, Policy, attributes
+from tests.telemetry.test_state import Audit, Policy, Risk, Signals, attributes
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/pdp.json").read_text())
 COLLECTOR = yaml.safe_load((ROOT / "deploy/otel-collector/config.yaml").read_text())
 DOCUMENT = (ROOT / "docs/telemetry.md").read_text()
-NOT_METRICS = {"instance", "reason", "effect", "part", "revision", "cached", "le"}
+NOT_METRICS = {
+    *("instance", "reason", "effect", "part", "revision", "cached", "le"),
+    *("transmitter", "event", "outcome", "receiver"),
+}
 WORDS = {"rate", "sum", "by", "min", "max", "count", "increase", "changes", "histogram_quantile", "label_values"}
 
 
@@ -38,6 +42,9 @@ def scraped() -> Series:
     telemetry.watch_trial(Counts)
     telemetry.watch_attributes(attributes)
     telemetry.watch_audit(Audit)
+    telemetry.watch_signals(Signals)
+    telemetry.watch_risk(Risk)
+    telemetry.watch_watches(lambda: WatchStats(sessions=1, watches=2, decisions=3))
     text = telemetry.render_metrics().body
     telemetry.shutdown(0.0)
     return series(text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 import pytest
 
@@ -11,6 +12,7 @@ from pdp.attributes.stats import AttributeStats
 from pdp.policy.trial import Counts
 from pdp.telemetry import state
 from pdp.telemetry.state import AttributeState, Kind, Series, StateCollector
+from pdp.watching.hub import WatchStats
 from tests.telemetry.scrapes import scrape, series, value
 
 
@@ -31,9 +33,27 @@ class Audit:
     anchor_backlog: int = 2
 
 
+@dataclass(frozen=True)
+class Signals:
+    received: Mapping[tuple[str, str, str], int] = field(
+        default_factory=lambda: {("idp", "caep/session-revoked", "applied"): 3, ("", "", "invalid_issuer"): 1}
+    )
+    polls: Mapping[tuple[str, str], int] = field(default_factory=lambda: {("mdm", "done"): 5, ("mdm", "failed"): 2})
+
+
+@dataclass(frozen=True)
+class Risk:
+    counted: int = 500
+    dropped: int = 7
+    lost: int = 16
+    raised: int = 2
+    lowered: int = 1
+    notices: Mapping[tuple[str, str], int] = field(default_factory=lambda: {("soc", "delivered"): 3})
+
+
 def attributes() -> AttributeState:
     """Each number its field's place, so that a mix-up shows."""
-    numbers = {field.name: place for place, field in enumerate(fields(AttributeStats), start=1)}
+    numbers = {one.name: place for place, one in enumerate(fields(AttributeStats), start=1)}
     return AttributeStats(**numbers | {"lease_live": True, "connected": False, "reason": ""})  # type: ignore[arg-type]
 
 
@@ -82,6 +102,46 @@ def test_the_attribute_sources_own_statistics_are_exposed() -> None:
     assert value(text, "pdp_redis_connected") == 0
 
 
+def test_signals_are_told_apart_by_their_labels() -> None:
+    collector = StateCollector()
+    collector.watch("signals", state.SIGNALS, Signals)
+    text = scrape(collector)
+    applied = {"transmitter": "idp", "event": "caep/session-revoked", "outcome": "applied"}
+    assert value(text, "pdp_signals_total", **applied) == 3
+    assert value(text, "pdp_signals_total", transmitter="", event="", outcome="invalid_issuer") == 1
+    assert value(text, "pdp_signal_polls_total", transmitter="mdm", outcome="done") == 5
+    assert value(text, "pdp_signal_polls_total", transmitter="mdm", outcome="failed") == 2
+
+
+def test_signals_that_never_came_are_a_metric_all_the_same() -> None:
+    collector = StateCollector()
+    collector.watch("signals", state.SIGNALS, lambda: Signals({}, {}))
+    text = scrape(collector)
+    assert b"# TYPE pdp_signals_total counter" in text
+    assert [name for name, _ in series(text)] == ["pdp_state_up"]
+
+
+def test_the_watch_on_behaviour_is_exposed() -> None:
+    collector = StateCollector()
+    collector.watch("risk", state.RISK, Risk)
+    text = scrape(collector)
+    assert value(text, "pdp_risk_decisions_counted_total") == 500
+    assert value(text, "pdp_risk_decisions_dropped_total") == 7
+    assert value(text, "pdp_risk_decisions_lost_total") == 16
+    assert value(text, "pdp_risk_levels_raised_total") == 2
+    assert value(text, "pdp_risk_levels_lowered_total") == 1
+    assert value(text, "pdp_risk_notices_total", receiver="soc", outcome="delivered") == 3
+
+
+def test_watched_decisions_are_exposed() -> None:
+    collector = StateCollector()
+    collector.watch("watches", state.WATCHES, lambda: WatchStats(sessions=2, watches=1000, decisions=30))
+    text = scrape(collector)
+    assert value(text, "pdp_watch_streams") == 2
+    assert value(text, "pdp_watches") == 1000
+    assert value(text, "pdp_watch_decisions_total") == 30
+
+
 def test_state_is_read_anew_at_each_scrape() -> None:
     rules = iter((1, 2))
     collector = StateCollector()
@@ -106,7 +166,18 @@ def test_a_part_that_cannot_be_read_hides_no_other(caplog: pytest.LogCaptureFixt
     assert "alice" not in caplog.text
 
 
-@pytest.mark.parametrize("one", [*state.ATTRIBUTES, *state.POLICY, *state.TRIAL, *state.AUDIT], ids=lambda one: one.name)
+EVERY = (
+    *state.ATTRIBUTES,
+    *state.POLICY,
+    *state.TRIAL,
+    *state.AUDIT,
+    *state.SIGNALS,
+    *state.RISK,
+    *state.WATCHES,
+)
+
+
+@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.name)
 def test_names_follow_the_conventions(one: Series) -> None:
     assert one.name.startswith("pdp_")
     assert one.name.endswith("_total") is (one.kind is Kind.COUNTER)

@@ -76,6 +76,13 @@ class Lease:
         """End: nothing cached may decide, and what is being read may not be cached."""
         if self.connected:
             _log.warning("attribute tracking lost: %s", reason)
+        self._end(reason)
+
+    def stopped(self) -> None:
+        """End, because the service does: as ``lost``, but nothing to warn of."""
+        self._end("stopped")
+
+    def _end(self, reason: str) -> None:
         self.connected, self.reason, self.until = False, reason, 0.0
         self._drop_all()
 

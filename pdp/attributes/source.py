@@ -54,7 +54,7 @@ class RedisAttributes:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks.clear()
-        self._lease.lost("stopped")
+        self._lease.stopped()
         await self._flights.stop()
         await self._reader.close()
 

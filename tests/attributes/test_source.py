@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 import pytest
@@ -256,6 +257,13 @@ async def test_memory_is_bounded(server: Server) -> None:
         for i in range(50):
             await source.load([(Entity.RESOURCE, EntityRef("customer", f"c-{i}"))], SCHEMA, in_time())
         assert source.stats().entries == 10
+
+
+async def test_a_stop_that_was_asked_for_is_no_warning(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="pdp.attributes"):
+        async with started(patient(server.url)) as source:
+            assert source.ready() is None
+    assert caplog.records == []
 
 
 async def test_it_stops_and_can_be_stopped_again(server: Server) -> None:

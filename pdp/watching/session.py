@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import Final, Protocol
 
 from pdp.core.entities import refs
@@ -178,16 +179,13 @@ class WatchSession:
         events += [Pong(self._number(), ping.nonce, ping.staleness) for ping in self._backlog.pongs()]
         return events
 
-    async def _decide(self, marks: list[Mark], turn: int) -> list[Answer | Exception]:
+    async def _decide(self, marks: list[Mark], turn: int) -> Sequence[Answer | Exception]:
         """Answer what is marked; if that is not for this iteration to tell any more, undo."""
         for mark in marks:
             mark.watch.deciding()
-        size = -(-len(marks) // _PARTS)
-        chunks = [[mark.watch.request for mark in marks[at : at + size]] for at in range(0, len(marks), size)]
-        answers: list[Answer | Exception] = []
+        answers: Sequence[Answer | Exception] = ()
         try:
-            for some in await asyncio.gather(*map(self._answers, chunks)):
-                answers += some
+            answers = await self._answers([mark.watch.request for mark in marks])
         finally:
             if self.turn != turn or len(answers) != len(marks):
                 self._backlog.put_back(mark for mark in marks if self.watches.get(mark.watch.id) is mark.watch)
@@ -195,9 +193,17 @@ class WatchSession:
 
     async def _answers(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
         """Answer several requests; an error that one of them meets is its own."""
-        await asyncio.sleep(0)
         self._ground.decisions += len(requests)
         caller = self.caller._replace(deadline=asyncio.get_running_loop().time() + _ANSWER_SECONDS)
+        if len(requests) == 1:
+            # What a revocation mostly is. Each task would cost it a turn of the loop, behind all other requests.
+            return [await _alone(self._ground.point, requests[0], caller)]
+        size = -(-len(requests) // _PARTS)
+        parts = [requests[at : at + size] for at in range(0, len(requests), size)]
+        return list(chain.from_iterable(await asyncio.gather(*(self._part(part, caller) for part in parts))))
+
+    async def _part(self, requests: Sequence[Request], caller: Caller) -> Sequence[Answer | Exception]:
+        await asyncio.sleep(0)
         point = self._ground.point
         try:
             return await point.evaluate_many(requests, caller)

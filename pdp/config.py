@@ -86,7 +86,7 @@ class PolicySection:
         source_headers: HTTP headers of those questions, such as an authorization.
         source_ca: PEM file of the authorities that may vouch for an HTTPS source; empty means the system's.
         bundle_keys: verifier keys, as texts or files, of those who may sign; any makes signatures compulsory.
-        signatures: how many different signers a bundle needs; counts where there are ``bundle_keys``.
+        signatures: how many different signers a bundle needs; 0 means one where there are ``bundle_keys``, else none.
         checks: run a revision's own tests and invariants before it comes into force.
         state: folder of revisions to go back to, of what is held or on trial, and of each worker's status.
     """
@@ -99,13 +99,13 @@ class PolicySection:
     source_headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     source_ca: Path | None = None
     bundle_keys: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    signatures: int = 1
+    signatures: int = 0
     checks: bool = False
     state: Path = Path("var/policy")
 
     def __post_init__(self) -> None:
-        if self.watch < 0 or self.poll <= 0 or self.signatures < 1:
-            raise ValueError("watch is not negative, poll is positive, and signatures at least 1")
+        if self.watch < 0 or self.poll <= 0 or self.signatures < 0:
+            raise ValueError("watch and signatures are not negative, and poll is positive")
 
 
 class Config(BaseModel):

@@ -43,10 +43,18 @@ def trust_of(section: PolicySection) -> Trust:
     """Give whose signatures a policy needs.
 
     Raises:
-        ConfigError: a key cannot be read.
+        ConfigError: a key cannot be read, or there are fewer signers than signatures are demanded.
     """
     try:
         keys = tuple(map(load_verifier, section.bundle_keys))
     except PdpError as error:
         raise ConfigError(f"policy.bundle_keys: {error}") from None
-    return Trust(keys, section.signatures if keys else 0)
+    # A key under two names is one signer, and so are two keys under one name.
+    signers = min(len({key.name for key in keys}), len({key.public for key in keys}))
+    needed = section.signatures or min(signers, 1)
+    if needed > signers:
+        raise ConfigError(
+            f"policy.signatures demands {needed} signers, and policy.bundle_keys has the keys of {signers}: "
+            "no policy could ever be accepted"
+        )
+    return Trust(keys, needed)

@@ -181,6 +181,7 @@ def test_only_signed_bundles_decide_where_keys_are_given(tmp_path: Path) -> None
         (("--source", "http://policies.example/p.bundle"), "demand signatures, or use https"),
         (("--source", "git+https://git.example/p.git"), "git+URL#REF"),
         (("--bundle-key", "nonsense"), "policy.bundle_keys"),
+        (("--set", "policy.signatures=2"), "policy.signatures demands 2 signers"),
     ],
 )
 def test_a_source_that_is_not_safe_does_not_start(options: tuple[str, ...], message: str) -> None:

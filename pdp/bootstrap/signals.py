@@ -38,7 +38,7 @@ class AttributeIntake:
         self._poller = Poller(policies, self.receiver, self._http, config.signals)
         self._push = SignalPush(self.receiver, config.signals.path)
         self._service = AttributeService(recorded, policies, config.attribute_service)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def handlers(self) -> dict[tuple[str, str], HttpHandler]:
         """Give the HTTP handlers."""
@@ -57,15 +57,15 @@ class AttributeIntake:
         return _SignalState(self.receiver.counts(), self._poller.counts())
 
     async def start(self) -> None:
-        """Begin to poll whom signals.yaml has polled."""
+        """Begin to fetch keys, and to poll whom signals.yaml has polled."""
         await self._store.start()
-        self._task = asyncio.create_task(self._poller.run())
+        self._tasks = [asyncio.create_task(run) for run in (self.receiver.keep_keys(), self._poller.run())]
 
     async def stop(self) -> None:
         """End polling and close every connection."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(Exception):
             await self._http.close()
         with contextlib.suppress(Exception):

@@ -1,9 +1,10 @@
 """A transmitter's keys (RFC 7517): fetched from its ``jwks_uri``, kept, and fetched anew when they age or rotate.
 
-Rules: an unknown key id is a reason to look again, but not more often than the interval allows, however many tokens
-name unknown keys. One fetch at a time for each address; whoever needs it waits for it. Keys that cannot be renewed
-go on being used for the grace, so that a transmitter's outage does not stop its revocations. A key is only used for
-the algorithms of its type, so no public key is ever taken for a shared secret.
+Rules: keys are fetched ahead of need (``freshen``), so that no signal waits for that. An unknown key id is a reason to
+look again, but not more often than the interval allows, however many tokens name unknown keys. One fetch at a time
+for each address; whoever needs it waits for it. Keys that cannot be renewed go on being used for the grace, so that a
+transmitter's outage does not stop its revocations. A key is only used for the algorithms of its type, so no public
+key is ever taken for a shared secret.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pdp.signals.settings import SignalSettings
 
 _RSA_BITS: Final = 2048
 _KEY_LIMIT: Final = 100
+_FRESH: Final = 0.75
 # RFC 9864 names the curve; RFC 8037 did not.
 _EDWARDS: Final = ("EdDSA", "Ed25519")
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
@@ -70,6 +72,14 @@ class KeySource:
         if isinstance(found, RSAKey) and found.raw_value.key_size < _RSA_BITS:
             raise SetError(SetErrorCode.INVALID_KEY, f"the RSA key has fewer than {_RSA_BITS} bits")
         return found
+
+    async def freshen(self, uri: str) -> bool:
+        """Fetch keys that are not there, or in the last quarter of their age; say whether they are there."""
+        held = self._held.setdefault(uri, _Held())
+        asked_at = time.monotonic()
+        if asked_at - held.fetched_at > _FRESH * self._settings.keys_age:
+            await self._renew(uri, held, asked_at)
+        return held.fetched_at >= held.tried_at
 
     async def _renew(self, uri: str, held: _Held, asked_at: float) -> bool:
         """Fetch, unless somebody did since it was asked for or too short a time ago; say whether keys are new."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import time
@@ -21,6 +22,7 @@ from pdp.signals.settings import SecretError, SignalSettings
 from pdp.signals.tokens import TokenVerifier
 
 _log: Final = logging.getLogger(__name__)
+_LOOK: Final = 1.0
 
 
 class Receipt(NamedTuple):
@@ -61,12 +63,26 @@ class SignalReceiver:
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._verifier = TokenVerifier(KeySource(http, settings), settings)
+        self._keys = KeySource(http, settings)
+        self._verifier = TokenVerifier(self._keys, settings)
+        self._keyless: set[str] = set()
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
     def counts(self) -> Mapping[tuple[str, str, str], int]:
         """Give how many tokens there were, by transmitter, event type, and outcome or error code."""
         return dict(self._counts)
+
+    async def keep_keys(self) -> None:
+        """Have the keys of whoever may send at hand, until cancelled.
+
+        Signals are rare: without this, most would wait for their transmitter's keys, and all of its revocations
+        would fail while it could not give them out.
+        """
+        while True:
+            policy = self._policies.current()
+            senders = policy.signals.transmitters.values() if policy else ()
+            await asyncio.gather(*(self._keep_keys(sender) for sender in senders if self._has_secrets(sender)))
+            await asyncio.sleep(_LOOK)
 
     async def receive(self, raw: bytes, authorization: str | None) -> Receipt:
         """Take one token.
@@ -104,6 +120,22 @@ class SignalReceiver:
             raise
         self._take_note(who, event, outcome, plan.note)
         return Receipt(event, outcome, plan.note)
+
+    async def _keep_keys(self, sender: Transmitter) -> None:
+        if await self._keys.freshen(sender.jwks_uri):
+            if sender.name in self._keyless:
+                _log.info("the keys of %s are fetched again", sender.name)
+            self._keyless.discard(sender.name)
+        elif sender.name not in self._keyless:
+            _log.warning("the keys of %s cannot be fetched from its jwks_uri", sender.name)
+            self._keyless.add(sender.name)
+
+    def _has_secrets(self, sender: Transmitter) -> bool:
+        """Say whether a transmitter can send at all: one that is not set up yet is not bothered."""
+        try:
+            return all(map(self._settings.secret, filter(None, (sender.authorization, sender.secret))))
+        except SecretError:
+            return False
 
     def _authenticate(self, transmitter: Transmitter, authorization: str) -> None:
         """Check who pushes. A transmitter that is polled may not push: nothing would authenticate it."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from pdp.ports import Outcome
 from pdp.signals import SetError, SetErrorCode
-from tests.attributes.support import Server
-from tests.signals.support import OPAQUE, World, receiving
+from tests.attributes.support import Server, eventually
+from tests.signals.support import OPAQUE, World, receiving, signals_text, with_line
 from tests.signals.transmitter import CAEP, Transmitter, new_key, sign
 
 REVOKED = CAEP + "session-revoked"
@@ -152,3 +156,55 @@ async def test_a_key_for_another_algorithm_does_not_fit(world: World) -> None:
     data = world.transmitter.key.as_dict(private=False)
     world.transmitter.answer_keys = [{**data, "alg": "ES384"}]
     assert (await refusal(world)).code is SetErrorCode.INVALID_KEY
+
+
+@contextlib.asynccontextmanager
+async def keeping(
+    server: Server, transmitter: Transmitter, line: str = "", **settings: object
+) -> AsyncIterator[World]:
+    """Run a receiver that has keys at hand before they are needed."""
+    text = signals_text(transmitter)
+    async with receiving(server, transmitter, text=with_line(text, line) if line else text, **settings) as world:
+        task = asyncio.create_task(world.receiver.keep_keys())
+        try:
+            yield world
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def test_the_first_signal_finds_the_keys_at_hand(server: Server, transmitter: Transmitter) -> None:
+    async with keeping(server, transmitter) as world:
+        await eventually(lambda: transmitter.keys_fetched == 1)
+        transmitter.down = True
+        assert await receive(world) is Outcome.APPLIED
+
+
+async def test_keys_are_renewed_before_a_signal_would_have_to_wait(server: Server, transmitter: Transmitter) -> None:
+    async with keeping(server, transmitter, keys_age=2.0) as world:
+        await eventually(lambda: transmitter.keys_fetched >= 3)
+        fetched = transmitter.keys_fetched
+        assert await receive(world) is Outcome.APPLIED
+        assert transmitter.keys_fetched <= fetched + 1
+
+
+async def test_keys_that_cannot_be_had_are_said_once_and_tried_again(
+    server: Server, transmitter: Transmitter, caplog: pytest.LogCaptureFixture
+) -> None:
+    transmitter.down = True
+    with caplog.at_level(logging.INFO, "pdp.signals"):
+        async with keeping(server, transmitter):
+            await eventually(lambda: transmitter.keys_fetched >= 2)
+            transmitter.down = False
+            await eventually(lambda: "fetched again" in caplog.text)
+    assert caplog.text.count("cannot be fetched from its jwks_uri") == 1
+
+
+async def test_a_transmitter_whose_secret_is_not_here_is_left_alone(
+    server: Server, transmitter: Transmitter, tmp_path: Path
+) -> None:
+    async with keeping(server, transmitter, "authorization: push", secrets=tmp_path):
+        await asyncio.sleep(0.2)
+        assert transmitter.keys_fetched == 0
+        (tmp_path / "push").write_text("Bearer of-the-transmitter")
+        await eventually(lambda: transmitter.keys_fetched == 1)

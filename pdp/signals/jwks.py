@@ -1,7 +1,7 @@
 """A transmitter's keys (RFC 7517): fetched from its ``jwks_uri``, kept, and fetched anew when they age or rotate.
 
-Rules: keys are fetched ahead of need (``freshen``), so that no signal waits for that. An unknown key id is a reason to
-look again, but not more often than the interval allows, however many tokens name unknown keys. One fetch at a time
+Rules: keys are fetched ahead of need (``freshen``), so that no signal waits for that. An unknown key id is a reason
+to look again, but not more often than the interval allows, however many tokens name unknown keys. One fetch at a time
 for each address; whoever needs it waits for it. Keys that cannot be renewed go on being used for the grace, so that a
 transmitter's outage does not stop its revocations. A key is only used for the algorithms of its type, so no public
 key is ever taken for a shared secret.

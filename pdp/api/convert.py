@@ -12,8 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from pdp.api.pieces import LAST_SECOND, tag, text, timestamp, with_length
-from pdp.core.decision import AttributeUse, Effect, Entity, StepUp
-from pdp.core.reasons import Cause
+from pdp.core.decision import AttributeUse, Decision, Effect, Entity, StepUp
 from pdp.core.request import Context, EntityRef, Request
 from pdp.ports import Answer
 from pdp.v1 import decision_pb2 as wire
@@ -77,14 +76,15 @@ def _completed(item: rpc.EvaluateRequest, default: Request) -> Request:
 
 def decision_bytes(answer: Answer) -> bytes:
     """Serialise an answer as a ``pdp.v1.Decision``."""
-    decision = answer.decision
+    decision, seconds = answer.decision, answer.time
     pieces = [
         *(_DECISION_ID, text(answer.id), _TRACE_ID, text(answer.trace_id)),
-        *(_DECIDED_AT, timestamp(answer.time), _VALID_UNTIL, timestamp(decision.valid_until)),
-        _outcome(decision.effect, decision.causes, decision.rules, decision.revision),
+        *(_DECIDED_AT, timestamp(seconds), _VALID_UNTIL, timestamp(decision.valid_until), _verdict(decision)),
     ]
-    pieces += [_obligation(o.id, o.type, o.mandatory, tuple(o.properties.items())) for o in decision.obligations]
-    pieces += [_attribute_use(use, max(0, int(answer.time - use.issued_at))) for use in decision.attributes]
+    for use in decision.attributes:
+        age = int(seconds - use.issued_at)
+        kept = _USES.get(id(use))
+        pieces.append(kept[2] if kept and kept[0] is use and kept[1] == age else _attribute_use(use, age))
     if decision.step_up:
         pieces.append(_step_up(decision.step_up))
     return b"".join(pieces)
@@ -115,27 +115,52 @@ def stream_error(request_id: str, status: bytes) -> bytes:
     return _REQUEST_ID + text(request_id) + _STREAM_ERROR + with_length(status)
 
 
-@lru_cache(maxsize=4096)
-def _outcome(effect: Effect, causes: tuple[Cause, ...], rules: tuple[str, ...], revision: str) -> bytes:
-    reasons = [wire.Reason(code=cause.code, about=cause.about) for cause in causes]
+# Rules answer with the same few objects again and again. Hashing one costs more than all the rest, so these memos go
+# by identity; an entry holds what it is about, so no other object can take its place.
+_VERDICTS: Final[dict[int, tuple[Decision, bytes]]] = {}
+_USES: Final[dict[int, tuple[AttributeUse, int, bytes]]] = {}
+_KEPT: Final = 16384
+
+
+def _verdict(decision: Decision) -> bytes:
+    """Serialise what rules say: all of a decision that is not of this one moment and these very records."""
+    kept = _VERDICTS.get(id(decision.causes))
+    if (
+        kept is None
+        or kept[0].causes is not decision.causes
+        or kept[0].rules is not decision.rules
+        or kept[0].obligations is not decision.obligations
+        or kept[0].revision != decision.revision
+        or kept[0].effect is not decision.effect
+    ):
+        if len(_VERDICTS) >= _KEPT:
+            _VERDICTS.clear()
+        kept = _VERDICTS[id(decision.causes)] = decision, _verdict_message(decision).SerializeToString()
+    return kept[1]
+
+
+def _verdict_message(decision: Decision) -> wire.Decision:
     return wire.Decision(
-        effect=EFFECTS[effect], reasons=reasons, rule_ids=rules, policy_revision=revision
-    ).SerializeToString()
+        effect=EFFECTS[decision.effect],
+        reasons=[wire.Reason(code=cause.code, about=cause.about) for cause in decision.causes],
+        rule_ids=decision.rules,
+        policy_revision=decision.revision,
+        obligations=[
+            wire.Obligation(id=owed.id, type=owed.type, mandatory=owed.mandatory, properties=dict(owed.properties))
+            for owed in decision.obligations
+        ],
+    )
 
 
-@lru_cache(maxsize=1024)
-def _obligation(name: str, kind: str, mandatory: bool, properties: tuple[tuple[str, str], ...]) -> bytes:  # noqa: FBT001
-    message = wire.Obligation(id=name, type=kind, mandatory=mandatory, properties=dict(properties))
-    return wire.Decision(obligations=[message]).SerializeToString()
-
-
-# Whole seconds of age, so that a hot record is serialised once a second and not for every answer.
-@lru_cache(maxsize=16384)
 def _attribute_use(use: AttributeUse, age: int) -> bytes:
+    """Serialise the use of a record. Its age is in whole seconds, so a hot record is serialised once a second."""
     message = wire.AttributeUse(entity=ENTITIES[use.entity], version=use.version)
-    message.age.seconds = min(age, LAST_SECOND)
-    piece = message.SerializeToString() + _ISSUED_AT + timestamp(use.issued_at)
-    return _ATTRIBUTE_USES + with_length(piece)
+    message.age.seconds = min(max(0, age), LAST_SECOND)
+    piece = _ATTRIBUTE_USES + with_length(message.SerializeToString() + _ISSUED_AT + timestamp(use.issued_at))
+    if len(_USES) >= _KEPT:
+        _USES.clear()
+    _USES[id(use)] = use, age, piece
+    return piece
 
 
 def _step_up(step_up: StepUp) -> bytes:

@@ -7,20 +7,22 @@ match is a deny; what an enforcement point cannot carry out is a deny.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from operator import attrgetter
 from typing import Final
 
-from pdp.core.decision import DENY, SESSION, SUBJECT, AttributeUse, Decision
-from pdp.core.entities import Entities, problem_with, resource_view, view_of
+from pdp.core.decision import DENY, POSITION, RESOURCE, Decision
+from pdp.core.entities import Entities, problem_with, resource_view
 from pdp.core.policy import MatchError, Offer, Plan, PolicySnapshot, Verdict
 from pdp.core.reasons import Cause, Reason
-from pdp.core.record import View
+from pdp.core.record import Record, View
 from pdp.core.request import Request
+from pdp.core.standing import Standing, standing_of
 from pdp.core.step_up import find_step_up
-from pdp.core.validity import reliable_until
+from pdp.core.validity import change_of, reliable_until
 
-_ROLES: Final = ("roles",)
+_RESOURCE_AT: Final = POSITION[RESOURCE]
+# Of the rules for one action on one type few sets match. Emptied when there are more, rather than left to grow.
+_VERDICTS_KEPT: Final = 64
 _NOTHING: Final = View({})
 _NOTHING_PERMITS: Final = Verdict(DENY, (Cause(Reason.NO_MATCHING_PERMIT),))
 # Equal burdens are ranked by id, not by place: the order of rules does not matter.
@@ -51,21 +53,26 @@ def decide(request: Request, entities: Entities, policy: PolicySnapshot, now: fl
 
 def judge(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Decision:
     """Answer as ``decide`` does, without looking for a step-up."""
-    if cause := _unknown_name(request, policy) or problem_with(SUBJECT, _ROLES, entities.subject, now):
-        return refuse(policy.revision, now, cause)
-    roles = view_of(entities, SUBJECT).__dict__["roles"]
-    plan = policy.plan(roles, request.action, request.resource.type)
-    context = policy.context(request.context, int(now))
-    if cause := _unfit(request, entities, plan, context, now) or _unbound(request, entities, policy, now):
-        return Decision(DENY, (cause,), (), (), policy.revision, _uses(entities, plan), now)
+    standing = standing_of(request, entities, policy, now)
+    if isinstance(standing, Cause):
+        return refuse(policy.revision, now, standing)
+    resource, plan, uses = entities.resource, standing.plan, standing.uses
+    obstacle, until = standing.obstacle, standing.until
+    if standing.reads_resource:
+        obstacle = obstacle or _unfit(resource, plan, now)
+        if resource is not None:
+            uses = (*uses, resource.used_as(RESOURCE))
+            until = min(until, change_of(resource, plan.horizons[_RESOURCE_AT], plan, now))
+    if obstacle:
+        return Decision(DENY, (obstacle,), (), (), policy.revision, uses, now)
     try:
-        matches = _matches(roles, request, entities, policy, context)
+        matches = _matches(standing, request, entities, now)
     except MatchError as error:
         causes = tuple(Cause(Reason.CONDITION_ERROR, policy.rules[index].id) for index in error.rules)
         return refuse(policy.revision, now, *(causes or (Cause(Reason.CONDITION_ERROR),)))
-    verdict = _combine(matches, request.context.supported_obligations)
-    until = reliable_until(verdict.effect, entities, plan, policy.schema, now)
-    return Decision(*verdict, policy.revision, _uses(entities, plan), until)
+    verdict = standing.verdicts.get(matches) or _keep(standing, matches, request.context.supported_obligations)
+    until = reliable_until(verdict.effect, until, policy.schema, now)
+    return Decision(*verdict, policy.revision, uses, until)
 
 
 def refuse(revision: str, now: float, *causes: Cause) -> Decision:
@@ -73,61 +80,34 @@ def refuse(revision: str, now: float, *causes: Cause) -> Decision:
     return Decision(DENY, causes, revision=revision, valid_until=now)
 
 
-def _unknown_name(request: Request, policy: PolicySnapshot) -> Cause | None:
-    schema = policy.schema
-    if request.subject.type not in schema.subject_types:
-        return Cause(Reason.TYPE_UNKNOWN, "subject.type")
-    if request.resource.type not in schema.resources:
-        return Cause(Reason.TYPE_UNKNOWN, "resource.type")
-    return None if request.action in schema.actions else Cause(Reason.ACTION_UNKNOWN)
-
-
-def _unfit(request: Request, entities: Entities, plan: Plan, context: View, now: float) -> Cause | None:
-    """Find the first attribute that a candidate rule reads and that is not fit to decide."""
-    for name in plan.stated_needs:
-        if name not in context.__dict__:
-            stated = getattr(request.context, name, "")
-            return Cause(Reason.ATTRIBUTE_INVALID if stated else Reason.ATTRIBUTE_MISSING, f"context.{name}")
-    for entity, names, position in plan.stored_needs:
-        record = entities[position]
-        # A sound record has every attribute of its schema, and the attribute source reads by the revision's own.
-        if record is not None and record.sound_from <= now < record.sound_until:
-            continue
-        if cause := problem_with(entity, names, record, now):
-            return cause
-    return None
-
-
-def _unbound(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Cause | None:
-    """Refuse a session that belongs to another subject or device than the request's."""
-    if not request.session:
+def _unfit(resource: Record | None, plan: Plan, now: float) -> Cause | None:
+    # A sound record has every attribute of its schema, and the attribute source reads by the revision's own.
+    if resource is not None and resource.sound_from <= now < resource.sound_until:
         return None
-    session, held = entities.session, view_of(entities, SESSION).__dict__
-    sound = session is not None and session.sound_from <= now < session.sound_until
-    for name, entity in policy.schema.bindings.items():
-        if not sound and (cause := problem_with(SESSION, (name,), session, now)):
-            return cause
-        owner = request.subject.id if entity is SUBJECT else request.device
-        if held[name] != owner:
-            return Cause(Reason.SESSION_MISMATCH, f"session.{name}")
-    return None
+    return problem_with(RESOURCE, plan.stored_needs[-1].names, resource, now)
 
 
-def _matches(
-    roles: tuple[str, ...], request: Request, entities: Entities, policy: PolicySnapshot, context: View
-) -> list[Offer]:
+def _matches(standing: Standing, request: Request, entities: Entities, now: float) -> tuple[int, ...]:
+    """Give the indexes of the rules that match for any of the subject's roles, ascending."""
     subject, device, session, resource = entities
+    policy, action = standing.policy, request.action
     views = (
         subject.view if subject else _NOTHING,
         device.view if device else _NOTHING,
         session.view if session else _NOTHING,
         resource.view if resource else resource_view(entities, request.resource),
-        context,
+        policy.context(request.context, int(now)),
     )
-    found = [policy.matcher(role, request.action, *views) for role in roles]
-    indexes: Iterable[int] = found[0] if len(found) == 1 else sorted(set().union(*found))
-    offers = policy.offers
-    return [offers[index] for index in indexes]
+    found = [policy.matcher(role, action, *views) for role in standing.roles]
+    return tuple(found[0] if len(found) == 1 else sorted(set().union(*found)))
+
+
+def _keep(standing: Standing, matches: tuple[int, ...], supported: frozenset[str]) -> Verdict:
+    offers, kept = standing.policy.offers, standing.verdicts
+    if len(kept) >= _VERDICTS_KEPT:
+        kept.clear()
+    verdict = kept[matches] = _combine([offers[index] for index in matches], supported)
+    return verdict
 
 
 def _combine(matches: list[Offer], supported: frozenset[str]) -> Verdict:
@@ -159,11 +139,6 @@ def _permit(permits: list[Offer], supported: frozenset[str]) -> Verdict:
 
 def _ids(offers: list[Offer]) -> tuple[str, ...]:
     return tuple(offer.verdict.rules[0] for offer in offers)
-
-
-def _uses(entities: Entities, plan: Plan) -> tuple[AttributeUse, ...]:
-    needs = plan.stored_needs
-    return tuple([record.used_as(entity) for entity, _, at in needs if (record := entities[at]) is not None])
 
 
 def _steppable(decision: Decision) -> bool:

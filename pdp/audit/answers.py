@@ -5,34 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
 from pdp.audit.checkpoints import Anchor
 from pdp.audit.errors import AuditError, AuditUnavailable
 from pdp.audit.identifiers import IdentifierPolicy, Treatment
 from pdp.audit.keys import load_keys
 from pdp.audit.log import DecisionLog
-from pdp.audit.settings import Durability, LogSettings
+from pdp.audit.settings import LogSettings
 from pdp.audit.sinks import FileAnchor, OtlpLogs, SinkAnchor
 from pdp.core.decision import Entity
 from pdp.core.errors import AuditUnavailableError, PdpError
-from pdp.core.reasons import Cause, Reason
 from pdp.core.schema import Schema
 from pdp.ports import Answer
-
-# Bound once: looking a member up on its class is slow before Python 3.12.
-_OS: Final = Durability.OS
-_REFUSALS: Final = frozenset(
-    {
-        Reason.ROUTE_UNKNOWN,
-        Reason.PATH_AMBIGUOUS,
-        Reason.IDENTITY_MISSING,
-        Reason.EVIDENCE_AMBIGUOUS,
-        Reason.REQUEST_INVALID,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +70,8 @@ class AnswerLog:
         """
         if self._log is None:
             raise AuditUnavailableError("the decision log is not open")
-        records = [record_of(answer) for answer in answers]
         try:
-            if self._settings.durability is _OS:
-                self._log.append_many(records)
-            else:
-                await asyncio.gather(*map(self._log.append, records))
+            await self._log.append(*answers)
         except AuditUnavailable as error:
             raise AuditUnavailableError(error.reason) from None
 
@@ -148,44 +129,3 @@ def identifiers_of(schema: Schema) -> IdentifierPolicy:
         session=treatment.get(Entity.SESSION, Treatment.PSEUDONYM),
         device=treatment.get(Entity.DEVICE, Treatment.PSEUDONYM),
     )
-
-
-def record_of(answer: Answer) -> dict[str, object]:
-    """Make the record of an answer: who asked what, what was answered, and all that the answer rests on.
-
-    Identifiers are as they came; the log treats them as its policy says. Attribute values are never in it.
-    """
-    decision, request = answer.decision, answer.request
-    subject = action = resource = purpose = session = device = None
-    if request is not None:
-        who, action, what, context, session, device = request
-        subject, resource = f"{who.type}:{who.id}", {"type": what.type, "id": what.id}
-        purpose, session, device = context.purpose or None, session or None, device or None
-    record: dict[str, object] = {
-        "kind": "refusal" if decision.causes[0].code in _REFUSALS else "decision",
-        "decision_id": answer.id,
-        "caller": answer.caller.id or None,
-        "subject": subject,
-        "action": action,
-        "resource": resource,
-        "purpose": purpose,
-        "session": session,
-        "device": device,
-        # Not `value`: until Python 3.12 that is a function call, and this is done for every decision.
-        "outcome": decision.effect._value_,
-        "reasons": [*_reasons(decision.causes)],
-        "rules": decision.rules,
-        "obligations": [obligation.id for obligation in decision.obligations],
-        "revision": decision.revision,
-        "attribute_versions": {use.entity._value_: use.version for use in decision.attributes},
-        "trace_id": answer.trace_id,
-    }
-    if request is not None and request.context.emergency:
-        record["emergency_reason"] = request.context.emergency_reason
-    return record
-
-
-# A policy has few ways to say why.
-@lru_cache(maxsize=4096)
-def _reasons(causes: tuple[Cause, ...]) -> tuple[str, ...]:
-    return tuple(map(str, causes))

@@ -16,9 +16,10 @@ from struct import Struct
 
 from pdp.audit.framing import INLINE, MAX_PAYLOAD
 from pdp.audit.identifiers import IdentifierField, Identifiers
+from pdp.audit.records import Record, record_of
 from pdp.audit.sealing import RECORD, TEMPLATE, Sealer
-
-Record = Mapping[str, object]
+from pdp.core.decision import ALLOW
+from pdp.ports import Answer
 
 HOLE = "\0"
 _NUMBER = Struct("<H")
@@ -46,8 +47,18 @@ Encoded = tuple[int, bytes, bytes, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class _Template:
+    """A template as the encoder uses it.
+
+    Attributes:
+        number: the tag of its records.
+        parts: the pieces of a record's leaf input: the template's own text at even places, a record's values at odd
+            ones, where they are overwritten for each record. Joining them costs half of formatting.
+        sealed_prefix: what a sealed record's leaf input starts with.
+        resource: treats the ids of its resources.
+    """
+
     number: int
-    pattern: str
+    parts: list[str]
     sealed_prefix: bytes
     resource: IdentifierField
 
@@ -72,58 +83,96 @@ class RecordEncoder:
         self._worker = worker
         self._identifiers = identifiers
         self._templates: dict[tuple[object, ...], _Template] = {}
+        self._answers: dict[tuple[object, ...], _Template] = {}  # the same, by what answers share
         self._sealer: Sealer | None = None
 
     def start_segment(self, sealer: Sealer | None) -> None:
         """Forget the templates of the segment before."""
-        self._templates = {}
+        self._templates, self._answers = {}, {}
         self._sealer = sealer
 
-    def encode(self, record: Record, seq: int, time: str) -> Encoded:
+    def encode(self, record: Record | Answer, seq: int, time: str) -> Encoded:
         """Encode one record; whatever does not have a decision's exact shape is stored whole.
 
         Args:
-            record: the record without `seq`; its own `time`, if it has one, is kept.
+            record: an answer of the service, or a record without `seq`; its own `time`, if it has one, is kept.
             seq: its number in the worker's tree.
             time: the RFC 3339 time to stamp.
         """
         try:
+            if isinstance(record, Answer):
+                return self._encode_answer(record, seq, time)
             return self._encode_decision(record, seq, time)
         except (KeyError, TypeError, AttributeError):
-            return self._encode_inline(record, seq, time)
+            return self._encode_inline(record_of(record) if isinstance(record, Answer) else record, seq, time)
+
+    def _encode_answer(self, answer: Answer, seq: int, time: str) -> Encoded:
+        """What encoding `record_of(answer)` gives, without making it: this is done for every decision."""
+        decision_id, trace_id, _, request, caller, decision, _, _ = answer
+        if request is None or request.context.emergency:
+            return self._encode_decision(record_of(answer), seq, time)
+        (subject_type, subject_id), action, (kind, resource_id), context, session, device = request
+        effect, causes, rules, obligations, revision, uses, _, _ = decision
+        key = (
+            *(caller[0], action, kind, context[0], effect is ALLOW, causes, rules, revision),
+            *(tuple([owed.id for owed in obligations]) if obligations else None, *[use[0] for use in uses]),
+        )
+        template = self._answers.get(key)
+        if template is None:
+            return self._encode_new(key, answer, seq, time)
+        known = self._identifiers
+        values = [
+            f'"{time}"',
+            quote(decision_id),
+            known.subject[f"{subject_type}:{subject_id}"],
+            template.resource[resource_id],
+            known.session[session or None],
+            known.device[device or None],
+            quote(trace_id),
+            *[f"{use[1]}" for use in uses],
+        ]
+        return self._fill(template, values, seq, None)
+
+    def _encode_new(self, key: tuple[object, ...], answer: Answer, seq: int, time: str) -> Encoded:
+        """Encode the first answer of its kind, and remember by which template."""
+        record = record_of(answer)
+        encoded = self._encode_decision(record, seq, time)
+        self._answers[key] = self._templates[_key_of(record)]
+        return encoded
 
     def _encode_decision(self, record: Record, seq: int, time: str) -> Encoded:
-        kind, caller, action, purpose, outcome, reasons, rules, obligations, revision, resource, versions = _shared(
-            record
-        )
+        resource, versions = record["resource"], record["attribute_versions"]
         decision_id, subject, session, device, trace_id = _own(record)
         if len(record) != _FIELDS:
             time = _own_time(record)
-        key = (
-            *(kind, caller, action, purpose, outcome, revision, resource["type"]),
-            *(tuple(reasons), tuple(rules), tuple(obligations), tuple(versions)),
-        )
+        key = _key_of(record)
         definition, template = None, self._templates.get(key)
         if template is None:
-            template, definition = self._define(key, seq, len(resource))
+            template, definition = self._define(key, seq, len(resource))  # type: ignore[arg-type]
         known = self._identifiers
         values = [
             quote(time),
             quote(decision_id),
             known.subject[subject],
-            template.resource[resource["id"]],
+            template.resource[resource["id"]],  # type: ignore[index]
             known.session[session],
             known.device[device],
             "null" if trace_id is None else quote(trace_id),
-            *[str(value) if type(value) is int else _dumps(value) for value in versions.values()],
+            *[str(value) if type(value) is int else _dumps(value) for value in versions.values()],  # type: ignore[attr-defined]
         ]
         if definition is not None:
             self._templates[key] = template
+        return self._fill(template, values, seq, definition)
+
+    def _fill(self, template: _Template, values: list[str], seq: int, definition: bytes | None) -> Encoded:
         stored = "\n".join(values).encode("ascii")
-        if self._sealer is None:
-            return template.number, stored, (template.pattern % (seq, *values)).encode("ascii"), definition
-        stored = self._sealer.seal(seq, RECORD, stored)
-        return template.number, stored, template.sealed_prefix + stored, definition
+        if self._sealer is not None:
+            stored = self._sealer.seal(seq, RECORD, stored)
+            return template.number, stored, template.sealed_prefix + stored, definition
+        parts = template.parts
+        parts[1] = f"{seq}"
+        parts[3::2] = values
+        return template.number, stored, "".join(parts).encode("ascii"), definition
 
     def _define(self, key: tuple[object, ...], seq: int, resource_keys: int) -> tuple[_Template, bytes]:
         """A new template; refuses (TypeError) what must be stored whole."""
@@ -137,9 +186,10 @@ class RecordEncoder:
         body = text.encode("ascii")
         if self._sealer is not None:
             body = self._sealer.seal(seq, TEMPLATE, body)
-        # The pattern starts with the 0x00 that RFC 6962 puts before a leaf: formatting it is all there is to do.
-        pattern = "\0" + text.replace("%", "%%").replace(HOLE, "%s").replace("%s", "%d", 1)
-        template = _Template(number, pattern, sealed_prefix(body), self._identifiers.resource(key[6]))
+        # It starts with the 0x00 that RFC 6962 puts before a leaf: joining is all there is to do.
+        pieces = text.replace(HOLE, HOLE + HOLE).split(HOLE)
+        pieces[0] = "\0" + pieces[0]
+        template = _Template(number, pieces, sealed_prefix(body), self._identifiers.resource(key[6]))
         return template, definition_payload(number, body)
 
     def _template_text(self, key: tuple[object, ...]) -> str:
@@ -186,6 +236,17 @@ class RecordEncoder:
             known = self._identifiers.resource(resource.get("type"))
             treated["resource"] = {**resource, "id": json.loads(known[_identifier(resource["id"])])}
         return treated
+
+
+def _key_of(record: Record) -> tuple[object, ...]:
+    """What the records of one template have in common."""
+    kind, caller, action, purpose, outcome, reasons, rules, obligations, revision, resource, versions = _shared(
+        record
+    )
+    return (
+        *(kind, caller, action, purpose, outcome, revision, resource["type"]),
+        *(tuple(reasons), tuple(rules), tuple(obligations), tuple(versions)),
+    )
 
 
 def _own_time(record: Record) -> str:

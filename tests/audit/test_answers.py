@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pdp.audit.answers import AnswerLog, record_of
+from pdp.audit.answers import AnswerLog
 from pdp.audit.keys import PSEUDONYM, SIGNING, generate_secret, generate_signing
 from pdp.audit.reading import records as read_records
+from pdp.audit.records import record_of
 from pdp.audit.settings import Durability, LogSettings
 from pdp.core.decision import Decision, Effect
 from pdp.core.errors import AuditUnavailableError

@@ -159,7 +159,7 @@ def test_the_memory_of_identifiers_is_bounded() -> None:
     known = Identifiers(CLEAR, None)
     for number in range(70_000):
         assert known.subject[f"s{number}"] == f'"s{number}"'
-    assert len(known.subject) <= 65_536
+    assert len(known.subject) <= 16_384
     assert known.subject[None] == "null"
 
 

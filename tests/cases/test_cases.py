@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from pdp.audit.answers import record_of
+from pdp.audit.records import record_of
 from pdp.core.decide import decide, judge
 from pdp.core.decision import Effect
 from pdp.core.entities import Entities

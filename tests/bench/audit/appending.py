@@ -7,37 +7,38 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvloop
 
 from pdp.audit import DecisionLog, Durability
-from tests.bench.audit.measure import Result, decision, keys, percentile, quiet_heap, settings
+from pdp.audit.records import record_of
+from pdp.ports import Answer
+from tests.bench.audit.measure import Result, answer, keys, percentile, quiet_heap, settings
 
-Record = Mapping[str, object]
 
-
-def json_lines(path: Path) -> Callable[[Record], None]:
+def json_lines(path: Path) -> Callable[[Answer], None]:
     """The peer of `os`: one JSON line and one write a record."""
     fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    return lambda record: void(os.write(fd, json.dumps(record).encode() + b"\n"))
+    return lambda given: void(os.write(fd, json.dumps(record_of(given)).encode() + b"\n"))
 
 
 def void(_: object) -> None:
     """Drop an answer."""
 
 
-def sqlite(path: Path) -> Callable[[Record], None]:
+def sqlite(path: Path) -> Callable[[Answer], None]:
     """The peer of `fsync`: one row and one durable commit a record, write-ahead log."""
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
     database.execute("CREATE TABLE log (seq INTEGER PRIMARY KEY, record TEXT)")
-    return lambda record: void(database.execute("INSERT INTO log (record) VALUES (?)", (json.dumps(record),)))
+    insert = "INSERT INTO log (record) VALUES (?)"
+    return lambda given: void(database.execute(insert, (json.dumps(record_of(given)),)))
 
 
-def microseconds_each(records: list[Record], append: Callable[[Record], None]) -> tuple[float, float]:
+def microseconds_each(records: list[Answer], append: Callable[[Answer], None]) -> tuple[float, float]:
     """`(CPU, wall)` a record."""
     cpu, wall = time.process_time(), time.perf_counter()
     for record in records:
@@ -47,7 +48,7 @@ def microseconds_each(records: list[Record], append: Callable[[Record], None]) -
 
 
 async def in_flight(
-    log: DecisionLog, records: Iterator[Record], width: int, mode: Durability
+    log: DecisionLog, records: Iterator[Answer], width: int, mode: Durability
 ) -> tuple[float, list[float]]:
     """`(seconds in all, latency of each append in seconds)` with `width` coroutines appending."""
     latencies: list[float] = []
@@ -67,8 +68,8 @@ async def in_flight(
 
 def measure_mode(folder: Path, mode: Durability, width: int, count: int) -> Result:
     log = DecisionLog(settings(folder / f"{mode}-{width}", mode), keys())
-    records = [decision(number) for number in range(count)]
-    log.append_many([decision(number) for number in range(2000)])
+    records = [answer(number) for number in range(count)]
+    log.append_many([answer(number) for number in range(2000)])
     with quiet_heap(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         seconds, latencies = runner.run(in_flight(log, iter(records), width, mode))
     log.close()
@@ -80,10 +81,10 @@ def measure_mode(folder: Path, mode: Durability, width: int, count: int) -> Resu
 
 
 def measure_cpu(folder: Path, count: int) -> Result:
-    """What `os` mode adds to a decision, beside a bare JSON line that proves nothing."""
-    records = [decision(number) for number in range(count)]
+    """What `os` mode adds to a decision with ids of its own, beside a bare JSON line that proves nothing."""
+    records = [answer(number) for number in range(count)]
     log = DecisionLog(settings(folder / "cpu"), keys())
-    log.append_many([decision(number) for number in range(2000)])
+    log.append_many([answer(number) for number in range(2000)])
     with quiet_heap():
         own = min(microseconds_each(part, log.append_now)[0] for part in parts(records))
         peer = min(microseconds_each(part, json_lines(folder / "lines.jsonl"))[0] for part in parts(records))
@@ -94,7 +95,7 @@ def measure_cpu(folder: Path, count: int) -> Result:
     return Result("os, cost of a record", shown, beside, {"cpu_us": own, "peer_cpu_us": peer, "bytes": size})
 
 
-def parts(records: list[Record]) -> list[list[Record]]:
+def parts(records: list[Answer]) -> list[list[Answer]]:
     """Twenty runs: the cheapest is the cost, whatever else the machine was doing during the others."""
     step = len(records) // 20
     return [records[begin : begin + step] for begin in range(0, step * 20, step)]
@@ -103,7 +104,7 @@ def parts(records: list[Record]) -> list[list[Record]]:
 def measure(folder: Path, count: int) -> list[Result]:
     results = [measure_cpu(folder, count)]
     results += [measure_mode(folder, Durability.OS, width, count) for width in (1, 16, 64)]
-    _, wall = microseconds_each([decision(number) for number in range(1000)], sqlite(folder / "peer.db"))
+    _, wall = microseconds_each([answer(number) for number in range(1000)], sqlite(folder / "peer.db"))
     for width in (1, 16, 64):
         result = measure_mode(folder, Durability.FSYNC, width, count // 10 if width == 1 else count)
         ratio = result.figures["per_second"] * wall / 1e6

@@ -11,6 +11,10 @@ from pathlib import Path
 
 from pdp.audit import AuditKeys, Durability, LogSettings
 from pdp.audit.identifiers import PseudonymKey
+from pdp.core.decision import AttributeUse, Decision, Effect, Entity, Obligation
+from pdp.core.reasons import Cause, Reason
+from pdp.core.request import Context, EntityRef, Request
+from pdp.ports import Answer, Caller
 from pdp.signing.note import Signer
 
 
@@ -61,6 +65,41 @@ def decision(number: int, subjects: int = 2000) -> dict[str, object]:
         "attribute_versions": {"subject": 12, "device": 7, "session": 33, "resource": 2},
         "trace_id": f"{number * 0x9E3779B97F4A7C15 % (1 << 128):032x}",
     }
+
+
+_OFFERS = [
+    (Effect.DENY, (Cause(Reason.DENIED_BY_RULE, f"deny-{n}"),), (f"deny-{n}",), ())
+    if n % 8 == 0
+    else (
+        Effect.ALLOW,
+        (Cause(Reason.PERMITTED, f"permit-{n}"),),
+        (f"permit-{n}",),
+        (Obligation("mask-pan", "mask"),),
+    )
+    for n in range(40)
+]
+_CONTEXTS = [Context(purpose) for purpose in ("customer_service", "quality_review")]
+_CALLER = Caller("spiffe://example.org/ns/prod/sa/agent-desktop", "evaluate", None, 0.0)
+_RECORDS = (Entity.SUBJECT, 12), (Entity.DEVICE, 7), (Entity.SESSION, 33), (Entity.RESOURCE, 2)
+_USES = tuple(AttributeUse(entity, version, 1.7e9) for entity, version in _RECORDS)
+
+
+def answer(number: int, subjects: int = 2000) -> Answer:
+    """The same as the service gives it to the log: what a rule entails is shared, what names one event is new."""
+    subject = number * 2_654_435_761 % subjects
+    effect, causes, rules, owed = _OFFERS[number % 40]
+    kind = ("recording", "customer", "transcript", "payment")[number % 4]
+    request = Request(
+        EntityRef("agent", str(subject)),
+        ("read", "update", "export")[number % 3],
+        EntityRef(kind, f"c-{number}"),
+        _CONTEXTS[number % 2],
+        f"session-{subject}-{number % 3}",
+        f"device-{subject}",
+    )
+    decided = Decision(effect, causes, rules, owed, "sha256:" + "5e" * 32, _USES, 1.7e9)
+    identifier = f"{number * 0x9E3779B97F4A7C15 % (1 << 128):032x}"
+    return Answer(identifier, identifier[::-1], 1.7e9, request, _CALLER, decided, 1e-5, cached=True)
 
 
 @contextmanager

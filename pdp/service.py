@@ -82,7 +82,8 @@ class PolicyDecisionPoint:
             InvalidRequestError: the request is malformed; there is no decision on it.
         """
         validate(request)
-        answer = self._answer_held(request, caller) or await self._answer(request, caller)
+        held = self._answer_held(request, caller, self._clocks.wall(), self._trace_id(caller))
+        answer = held or await self._answer(request, caller)
         return (await self._record([answer]))[0]
 
     async def evaluate_many(self, requests: Sequence[Request], caller: Caller) -> list[Answer]:
@@ -93,7 +94,8 @@ class PolicyDecisionPoint:
         """
         for request in requests:
             validate(request)
-        held = [self._answer_held(request, caller) for request in requests]
+        now, trace_id = self._clocks.wall(), self._trace_id(caller)
+        held = [self._answer_held(request, caller, now, trace_id) for request in requests]
         unread = [index for index, answer in enumerate(held) if answer is None]
         read: dict[int, Answer] = {}
         for start in range(0, len(unread), _READS_AT_ONCE):
@@ -151,19 +153,20 @@ class PolicyDecisionPoint:
             validate(request)
         except InvalidRequestError as error:
             return error
-        return self._answer_held(request, caller)
+        return self._answer_held(request, caller, self._clocks.wall(), self._trace_id(caller))
 
-    def _answer_held(self, request: Request, caller: Caller) -> Answer | None:
+    def _answer_held(self, request: Request, caller: Caller, now: float, trace_id: str) -> Answer | None:
         """Answer from memory, without waiting; None where something is not there."""
-        started = self._clocks.elapsed()
+        clocks = self._clocks
+        started = clocks.elapsed()
         policy = self._policies.current()
         if policy is None:
             return None
         entities = self._attributes.peek(refs(request), policy.schema)
         if entities is None:
             return None
-        decision = decide(request, entities, policy, self._clocks.wall())
-        answer = self._dress(request, caller, decision, started, cached=True)
+        decision = decide(request, entities, policy, now)
+        answer = Answer(clocks.new_id(), trace_id, now, request, caller, decision, clocks.elapsed() - started, True)
         if self.trial is not None:
             self.trial.answered(answer, policy, entities)
         return answer
@@ -203,9 +206,11 @@ class PolicyDecisionPoint:
         self, request: Request | None, caller: Caller, decision: Decision, started: float, *, cached: bool
     ) -> Answer:
         clocks = self._clocks
-        trace_id = caller.trace.trace_id if caller.trace else clocks.new_id()
         took = clocks.elapsed() - started
-        return Answer(clocks.new_id(), trace_id, clocks.wall(), request, caller, decision, took, cached)
+        return Answer(clocks.new_id(), self._trace_id(caller), clocks.wall(), request, caller, decision, took, cached)
+
+    def _trace_id(self, caller: Caller) -> str:
+        return caller.trace.trace_id if caller.trace else self._clocks.new_id()
 
     async def _record(self, answers: list[Answer]) -> list[Answer]:
         """Put answers on record, or turn them all into denies: an allow off the record is never given."""

@@ -78,8 +78,8 @@ def decision_bytes(answer: Answer) -> bytes:
     """Serialise an answer as a ``pdp.v1.Decision``."""
     decision, seconds = answer.decision, answer.time
     pieces = [
-        *(_DECISION_ID, text(answer.id), _TRACE_ID, text(answer.trace_id)),
-        *(_DECIDED_AT, timestamp(seconds), _VALID_UNTIL, timestamp(decision.valid_until), _verdict(decision)),
+        *(_DECISION_ID, text(answer.id), _TRACE_ID, text(answer.trace_id), _DECIDED_AT, timestamp(seconds)),
+        *(_VALID_UNTIL, timestamp(decision.valid_until), _verdict(decision)),
     ]
     for use in decision.attributes:
         age = int(seconds - use.issued_at)

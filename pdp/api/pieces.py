@@ -22,6 +22,9 @@ LAST_SECOND: Final = 253402300799
 _SECONDS_TAG: Final = b"\x08"
 _NANOS_TAG: Final = 0x10
 _FIVE_BYTES: Final = 1 << 28
+# Decisions of one batch are of one moment.
+_STAMPS: Final[dict[float, bytes]] = {}
+_STAMPS_KEPT: Final = 64
 
 
 def tag(message_type: type[Message], field: str) -> bytes:
@@ -44,9 +47,17 @@ def timestamp(seconds: float) -> bytes:
 
     Written out because every decision has two of its own, and message objects cost three times as much.
     """
+    return _STAMPS.get(seconds) or _stamp(seconds)
+
+
+def _stamp(seconds: float) -> bytes:
     # Microseconds are all that a float holds of the present time.
     whole, micros = divmod(round(min(max(seconds, FIRST_SECOND), LAST_SECOND) * 1e6), 1_000_000)
-    return with_length(_whole_seconds(whole) + _nanos(micros * 1000))
+    stamp = with_length(_whole_seconds(whole) + _nanos(micros * 1000))
+    if len(_STAMPS) >= _STAMPS_KEPT:
+        _STAMPS.clear()
+    _STAMPS[seconds] = stamp
+    return stamp
 
 
 def _nanos(nanos: int) -> bytes:

@@ -274,24 +274,34 @@ def _check_segment(job: _Job) -> _Done:
 
 def _run(jobs: Sequence[_Job], processes: int, progress: Progress | None) -> list[_Done]:
     weights = [job.path.stat().st_size if job.path.exists() else 0 for job in jobs]
-    total, checked = sum(weights), 0
-    done: list[_Done | None] = [None] * len(jobs)
-    if processes == 1 or len(jobs) == 1 or total < _POOL_FROM_BYTES:
-        for number, job in enumerate(jobs):
-            done[number] = _check_segment(job)
-            checked += weights[number]
-            if progress:
-                progress(checked, total)
-        return [part for part in done if part is not None]
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=get_context("spawn")) as pool:
+    told = _Told(weights, progress)
+    if processes == 1 or len(jobs) == 1 or sum(weights) < _POOL_FROM_BYTES:
+        return [told(number, _check_segment(job)) for number, job in enumerate(jobs)]
+    done: dict[int, _Done] = {}
+    with ProcessPoolExecutor(min(processes, len(jobs)) - 1, mp_context=get_context("spawn")) as pool:
         running = {pool.submit(_check_segment, job): number for number, job in enumerate(jobs)}
-        for future in as_completed(running):
-            number = running[future]
-            done[number] = future.result()
-            checked += weights[number]
-            if progress:
-                progress(checked, total)
-    return [part for part in done if part is not None]
+        # This process works as well, from the other end: it need not wait for the others to start.
+        for future, number in reversed(running.items()):
+            if future.cancel():
+                done[number] = told(number, _check_segment(jobs[number]))
+        for future in as_completed(future for future in running if not future.cancelled()):
+            done[running[future]] = told(running[future], future.result())
+    return [done[number] for number in range(len(jobs))]
+
+
+class _Told:
+    """Passes on how many bytes have been checked."""
+
+    def __init__(self, weights: Sequence[int], progress: Progress | None) -> None:
+        self._weights = weights
+        self._total, self._checked = sum(weights), 0
+        self._progress = progress
+
+    def __call__(self, number: int, done: _Done) -> _Done:
+        self._checked += self._weights[number]
+        if self._progress:
+            self._progress(self._checked, self._total)
+        return done
 
 
 def verify(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pdp.engine.compiled import checks, exact, strict
+from pdp.engine.compiled.blocks import MAX_BLOCK, Fused, Fuser, Rules
 from pdp.engine.compiled.conditions import Condition, Conditions
 from pdp.engine.compiled.effects import ALLOW, OTHER, Effect, code_of
 from pdp.engine.compiled.errors import Finding, NotCompilableError
@@ -69,6 +70,7 @@ class Builder:
         rows: every rule.
         codes: each rule's effect code.
         index: where the rules are filed.
+        fuser: what makes blocks of them.
         bases: positions of the request values that attributes are read from.
         unreadable: the first rule that must not be passed over by an index, None if there is none.
         findings: why rules were not compiled.
@@ -88,6 +90,13 @@ class Builder:
         self.conditions = Conditions(definition.matcher, self.plan.residual, definition.scope, writer, refuse)
         if previous is not None:
             self.conditions.adopt(previous.conditions)
+        self.fuser: Fuser = Fuser(
+            self.conditions,
+            rows,
+            lambda: writer(definition.scope),
+            self.templates,
+            previous.fuser if previous else None,
+        )
         buckets = Buckets(lambda path: reader_of(path, writer(definition.scope), self.templates))
         self.index = Index(self.plan.dimensions, dict(definition.scope.roles), buckets)
         self.codes: list[int] = []
@@ -114,7 +123,15 @@ class Builder:
             else:
                 self._file_row(number, row, ALLOW if column is None else code_of(row[column]), interpret)
         self.conditions.let_go()
-        self.index.finish(checkpoint)
+        self.index.finish(lambda leaves: self._fuse(leaves, checkpoint), checkpoint)
+
+    def _fuse(self, leaves: list[Rules], checkpoint: Checkpoint) -> Mapping[Rules, Fused]:
+        if self.unreadable is not None:
+            return {}
+        if not self._is_strict:
+            # Decisions stop at the first rule that settles them, and a block does not.
+            leaves = [leaf for leaf in leaves if len(leaf) <= MAX_BLOCK]
+        return self.fuser.fuse(leaves, checkpoint, alone=self.index.is_flat)
 
     def _file_row(self, number: int, row: Fields, code: int, interpret: Callable[[Fields], Test] | None) -> None:
         condition = self.conditions.of(row)

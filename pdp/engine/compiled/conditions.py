@@ -98,6 +98,8 @@ class Conditions:
         first = residual[0] if residual else None
         self._starts_with_rule = isinstance(first, ast.Name) and first.id in matcher.rules
         self._columns = [scope.policy[token] for token in matcher.rules.values()]
+        named = {node.id for part in residual for node in ast.walk(part) if isinstance(node, ast.Name)}
+        self._read = [*self._columns, *sorted(scope.policy[name] for name in named & scope.policy.keys())]
 
     def of(self, row: Fields) -> Condition:
         """The condition of a row."""
@@ -109,6 +111,23 @@ class Conditions:
 
     def __len__(self) -> int:
         return len(self._by_text)
+
+    def texts(self, row: Fields) -> tuple[str, ...]:
+        """All of a row that its test depends on."""
+        return tuple([row[column] for column in self._read])
+
+    def parts(self, row: Fields) -> list[ast.expr]:
+        """The conjuncts of a row's test, parsed anew.
+
+        Raises:
+            NotCompilableError: it was not compiled.
+        """
+        trees = [parse_condition(row[column]) for column in self._columns]
+        return self._parts(dict(zip(self._rules, trees, strict=True)))
+
+    def _parts(self, rules: dict[str, ast.expr]) -> list[ast.expr]:
+        parts = [part for tree in self._residual for part in conjuncts(substitute(tree, rules))]
+        return [part for part in parts if not _is_true(part)]
 
     def adopt(self, other: Conditions) -> None:
         """Take over what another revision of the same matcher has compiled, as it comes up."""
@@ -139,8 +158,7 @@ class Conditions:
 
     def _write(self, rules: dict[str, ast.expr]) -> Condition:
         writer = self._writer(self._scope)
-        parts = [part for tree in self._residual for part in conjuncts(substitute(tree, rules))]
-        tests = [writer.test(part) for part in parts if not _is_true(part)]
+        tests = [writer.test(part) for part in self._parts(rules)]
         return Condition(
             source=" and ".join(tests),
             slots=tuple(writer.slots),

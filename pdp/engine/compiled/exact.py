@@ -22,6 +22,7 @@ class ExactWriter(Writer):
     """Writes tests that either give simpleeval's value or raise; on a raise the reference answers instead."""
 
     refusal = "U()"
+    gives_bool = False
 
     def guarded(self, source: str) -> str:
         """A base must pass simpleeval's inspection."""
@@ -29,16 +30,15 @@ class ExactWriter(Writer):
 
     def compare(self, node: ast.Compare) -> str:
         """Comparisons chain as Python's do, which is what simpleeval does too."""
-        parts = [self._operand(node.left)]
-        for operator, comparator in zip(node.ops, node.comparators, strict=True):
-            symbol = SYMBOLS.get(type(operator))
-            if symbol is None:
-                raise NotCompilableError(f"the operator {type(operator).__name__}")
-            is_list = isinstance(comparator, ast.List)
-            if is_list and not isinstance(operator, _SEQUENCES):
-                raise NotCompilableError("a list used as a value")
-            parts += [symbol, self._members(comparator) if is_list else self._operand(comparator)]
-        return f"({' '.join(parts)})"
+        symbols = [_symbol(operator) for operator in node.ops]
+        operands = self.may_stop(self._operand_or_members, [node.left, *node.comparators], sure=2)
+        pairs = zip(node.ops, node.comparators, strict=True)
+        if any(isinstance(right, ast.List) and not isinstance(operator, _SEQUENCES) for operator, right in pairs):
+            raise NotCompilableError("a list used as a value")
+        if isinstance(node.left, ast.List):
+            raise NotCompilableError("the expression List")
+        rest = [word for pair in zip(symbols, operands[1:], strict=True) for word in pair]
+        return f"({' '.join([operands[0], *rest])})"
 
     def truth(self, node: ast.expr) -> str:
         """Any value is a condition; the caller turns away a result that is not a bool."""
@@ -46,23 +46,21 @@ class ExactWriter(Writer):
 
     def text(self, node: ast.expr) -> str:
         """Only text is sure to pass through a pattern or role function unharmed."""
-        source = self._operand(node)
-        name = self.temp()
-        return f"({name} if type({name} := {source}) is str else U())"
+        return self.keep("text", node, lambda: self._operand(node), "type({0} := {1}) is str", "U()")
 
-    def _members(self, node: ast.expr) -> str:
+    def _operand_or_members(self, node: ast.expr) -> str:
+        if not isinstance(node, ast.List):
+            return self._operand(node)
         found, value = constant(node)
         if not found:
             raise NotCompilableError("a list of other than literals")
         return self.slot(Literal(value))
 
     def _operand(self, node: ast.expr) -> str:
-        source = self.load(node)
-        if source is not None:
-            name = self.temp()
-            return f"({name} if type({name} := {source}) in P else O({name}))"
+        if self.reads(node):
+            return self.keep("operand", node, lambda: self.load(node), "type({0} := {1}) in P", "O({0})")
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
-            return f"({self._operand(node.left)} - {self._operand(node.right)})"
+            return self.keep("difference", node, lambda: self._subtract(node))
         if isinstance(node, ast.BoolOp | ast.Compare | ast.Call) or (
             isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
         ):
@@ -71,3 +69,13 @@ class ExactWriter(Writer):
         if known is None:
             raise NotCompilableError(f"the expression {type(node).__name__}")
         return self.slot(known)
+
+    def _subtract(self, node: ast.BinOp) -> str:
+        return f"({self._operand(node.left)} - {self._operand(node.right)})"
+
+
+def _symbol(operator: ast.cmpop) -> str:
+    symbol = SYMBOLS.get(type(operator))
+    if symbol is None:
+        raise NotCompilableError(f"the operator {type(operator).__name__}")
+    return symbol

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
+from pdp.engine.compiled.blocks import Fused
 from pdp.engine.compiled.builder import Builder
 from pdp.engine.compiled.errors import ConditionError
 from pdp.engine.compiled.index import Bucket, flatten, gather, pick
@@ -36,6 +37,7 @@ class FunctionWriter:
         ]
         self._gate = self._write_gate()
         index = builder.index
+        self._extra |= {"Fused": Fused, "codes": builder.codes}
         self._extra |= {"get": index.table.get, "resolve": index.resolve, "pick": pick, "gather": gather}
         self._extra |= {"careful": _careful, "replay": self._replay, "ConditionError": ConditionError}
         self._extra |= {f"n{number}": known.get for number, known in enumerate(index.known)}
@@ -50,7 +52,16 @@ class FunctionWriter:
         """
         loop = [
             "rows = []",
-            "for index, test, code in entries:",
+            *self._pick([*self._evaluate("entries.loose"), "rows.sort()", "return tuple(rows)"]),
+            *self._loop("entries"),
+        ]
+        end = [*self._at_unreadable("E()"), "return tuple(rows)"]
+        return self._define("match", self._whole("()", [*loop, *end], "found"))
+
+    def _loop(self, entries: str) -> list[str]:
+        """Evaluate entries one by one and append to ``rows``."""
+        return [
+            f"for index, test, _ in {entries}:",
             " if test is None:",
             "  rows.append(index)",
             " else:",
@@ -59,8 +70,23 @@ class FunctionWriter:
             "  elif result is not False: E()",
             *self._at_unreadable(" if index > {}: E()"),
         ]
-        end = [*self._at_unreadable("E()"), "return tuple(rows)"]
-        return self._define("match", self._whole("()", [*loop, *end], "found"))
+
+    def _evaluate(self, loose: str) -> list[str]:
+        """Evaluate the blocks of ``entries``, and the loose rules."""
+        cells = self._builder.fuser.cells
+        arguments = f"add, cells, {self._arguments}"
+        head = ["add = rows.append", f"cells = [...] * {cells}" if cells else "cells = None"]
+        return [*head, f"for block in entries.blocks: block({arguments})", *self._loop(loose)]
+
+    def _pick(self, fused: list[str]) -> list[str]:
+        """Find the ``entries`` of ``bucket``, and what to do where they are fused."""
+        return [
+            "entries = bucket",
+            "if type(bucket) is not tuple:",
+            f" if type(bucket) is not Fused: entries = pick(bucket, ({self._arguments},))",
+            " if type(entries) is Fused:",
+            *_indent(_indent(fused)),
+        ]
 
     def decide(self) -> Function:
         """A function of the request that gives (the explaining rule or -1, the codes seen up to it).
@@ -69,9 +95,28 @@ class FunctionWriter:
         a failing rule is reported wherever it stands. It raises as ``match`` does.
         """
         stops = self._builder.definition.effect.stops
+        fused = [
+            "rows = []",
+            *self._evaluate("entries.loose"),
+            "rows.sort()",
+            "for last in rows:",
+            " seen |= codes[last]",
+            f" if seen & {stops}: break",
+            "return last, seen",
+        ]
+        if not self._is_strict:
+            # A rule behind the one that settles the decision may have failed.
+            fused = [
+                "try:",
+                *_indent(fused),
+                "except Exception:",
+                " entries = entries.entries()",
+                " seen, last = 0, -1",
+            ]
         loop = [
             "seen = 0",
             "last = -1",
+            *self._pick(fused),
             "for index, test, code in entries:",
             *self._at_unreadable(" if index > {}: E()"),
             f" result = True if test is None else test({self._arguments})",
@@ -89,14 +134,14 @@ class FunctionWriter:
     def _whole(self, empty: str, loop: list[str], careful: str) -> list[str]:
         head = [*self._bases(), *self._find(empty)]
         if not self._is_strict:
-            return [*head, *self._entries(), *loop]
+            return [*head, *loop]
         return [
             "try:",
             *_indent(head),
             "except Exception as error:",
             " raise ConditionError(((-1, type(error)),)) from None",
             "try:",
-            *_indent([*self._entries(), *loop]),
+            *_indent(loop),
             "except Exception:",
             " pass",
             f"found = careful(bucket, ({self._arguments},))",
@@ -160,9 +205,6 @@ class FunctionWriter:
         key = first[0] if len(first) == 1 else f"({''.join(f'{name}, ' for name in first)})"
         arguments = ", ".join(rest if len(rest) > 1 else [*rest, "''"])
         return [f"bucket = get({key})", f"if bucket is not None: bucket = gather(bucket, keys({arguments}))"]
-
-    def _entries(self) -> list[str]:
-        return [f"entries = bucket if type(bucket) is tuple else pick(bucket, ({self._arguments},))"]
 
     def _replay(self, rows: tuple[int, ...]) -> tuple[int, int]:
         codes = self._builder.codes

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, cast
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, NamedTuple, cast
 
 from pdp.engine.compiled import patterns
+from pdp.engine.compiled.blocks import Entry, Fused, Leaf, merged
 from pdp.engine.compiled.conditions import Equality, Path
+from pdp.engine.compiled.pacing import paced
 from pdp.engine.compiled.plan import Dimension
 from pdp.engine.compiled.roles import DomainRoles, Roles
-from pdp.engine.compiled.templates import Test
 from pdp.engine.compiled.writing import Fields
-
-Entry = tuple[int, Test | None, int]
-"""(row index, test or None if it always holds, effect code)."""
 
 _ANY: Final = None
 _MAX_REMEMBERED: Final = 1 << 16
-_SPLIT_FROM: Final = 8
+_SPLIT_FROM: Final = 12
+_MAX_PARTS: Final = 16
 _MAX_PATHS: Final = 8
 _MAX_SPLIT_DEPTH: Final = 4
 
 
+Fuse = Callable[[list[tuple[Entry, ...]]], Mapping[tuple[Entry, ...], Fused]]
 Reader = Callable[..., str]
 """Reads the text at a path of a request; raises where it is no text."""
 
@@ -37,15 +38,22 @@ class Split:
 
     __slots__ = ("branches", "only", "plain")
 
-    def __init__(self, plain: tuple[Entry, ...], branches: tuple[tuple[Reader, dict[str, Bucket]], ...]) -> None:
+    def __init__(self, plain: Leaf, branches: tuple[tuple[Reader, dict[str, Bucket]], ...]) -> None:
         self.plain = plain
         self.branches = branches
         reader, branch = branches[0]
         self.only = None if plain or len(branches) > 1 else (reader, branch.get)
 
 
-Bucket = tuple[Entry, ...] | Split
+Bucket = Leaf | Split
 Draft = list[tuple[Entry, tuple[Equality, ...]]]
+
+
+class Part(NamedTuple):
+    """What is filed under one key, where several are joined: as drafts, and as a bucket by itself."""
+
+    draft: Draft
+    bucket: Bucket
 
 
 class Buckets:
@@ -65,17 +73,16 @@ class Buckets:
         return self._readers[path]
 
     def make(self, draft: Draft, depth: int = 0) -> Bucket:
-        """A bucket of entries with their leading equalities, split when it is large and splitting helps."""
-        if len(draft) < _SPLIT_FROM or depth >= _MAX_SPLIT_DEPTH:
-            return tuple([entry for entry, _ in draft])
-        by_path: dict[Path, Draft] = {}
+        """A bucket of entries with their leading equalities, split where many of them start with the same path."""
+        paths = _common_paths(draft, depth) if depth < _MAX_SPLIT_DEPTH else ()
+        by_path: dict[Path, Draft] = {path: [] for path in paths}
         plain: list[Entry] = []
         for entry, leading in draft:
-            path = leading[depth].path if len(leading) > depth else None
-            if path is None or (path not in by_path and len(by_path) >= _MAX_PATHS):
-                plain.append(entry)
+            path = leading[depth].path if by_path and len(leading) > depth else None
+            if path in by_path:
+                by_path[path].append((entry, leading))
             else:
-                by_path.setdefault(path, []).append((entry, leading))
+                plain.append(entry)
         if not by_path:
             return tuple(plain)
         branches = [(self._reader(path), self._branch(part, depth)) for path, part in by_path.items()]
@@ -89,26 +96,25 @@ class Buckets:
         return {text: self.make(part, depth + 1) for text, part in by_text.items()}
 
 
-def pick(bucket: Bucket | list[Bucket], request: tuple[object, ...]) -> tuple[Entry, ...]:
-    """The entries of buckets that may match a request, in row order."""
-    if type(bucket) is tuple:
-        return bucket
+def _common_paths(draft: Draft, depth: int) -> list[Path]:
+    if len(draft) < _SPLIT_FROM:
+        return []
+    counts = Counter(leading[depth].path for _, leading in draft if len(leading) > depth)
+    return [path for path, times in counts.most_common(_MAX_PATHS) if times >= _SPLIT_FROM]
+
+
+def pick(bucket: Bucket | list[Bucket], request: tuple[object, ...]) -> Leaf:
+    """The entries of buckets that may match a request."""
     if type(bucket) is list:
-        parts = [pick(part, request) for part in bucket]
-    else:
-        split = cast("Split", bucket)
-        if split.only is not None:
-            reader, get = split.only
-            below = get(reader(*request), ())
-            return below if type(below) is tuple else pick(below, request)
-        parts = [split.plain]
-        for reader, branch in split.branches:
-            parts.append(pick(branch.get(reader(*request), ()), request))
-    return tuple(sorted([entry for part in parts for entry in part], key=_row_of))
-
-
-def _row_of(entry: Entry) -> int:
-    return entry[0]
+        return merged([pick(part, request) for part in bucket])
+    if type(bucket) is not Split:
+        return cast("Leaf", bucket)
+    if bucket.only is not None:
+        reader, get = bucket.only
+        below = get(reader(*request), ())
+        return pick(below, request) if type(below) is Split else cast("Leaf", below)
+    leaves = [pick(branch.get(reader(*request), ()), request) for reader, branch in bucket.branches]
+    return merged([bucket.plain, *leaves])
 
 
 def gather(node: dict[Any, Bucket], keys: Collection[object]) -> Bucket | list[Bucket] | None:
@@ -222,11 +228,11 @@ class Index:
             isinstance(keys, PrefixKeys) or dimension.domain
             for keys, dimension in zip(self._keys, self.dimensions, strict=True)
         )
-        self._remembered: dict[tuple[str | None, ...], Bucket] = {}
+        self._remembered: dict[tuple[str | None, ...], Bucket | list[Bucket]] = {}
         self.table: dict[Any, Any] = {}
 
     @property
-    def remembered(self) -> dict[tuple[str | None, ...], Bucket] | None:
+    def remembered(self) -> dict[tuple[str | None, ...], Bucket | list[Bucket]] | None:
         """Outcomes by known keys, None where outcomes are not remembered."""
         return self._remembered if self._remembers else None
 
@@ -255,19 +261,26 @@ class Index:
             level = level.setdefault(key, {})
         level.setdefault(path[-1], []).append((entry, leading))
 
-    def finish(self, checkpoint: Callable[[], None]) -> None:
-        """Turn drafts into buckets once every rule is filed."""
-        depth = len(self.dimensions) - self.singles
-        self._finish(self.table, depth, checkpoint)
+    def finish(self, fuse: Fuse, checkpoint: Callable[[], None]) -> None:
+        """Turn drafts into buckets once every rule is filed.
 
-    def _finish(self, level: dict[Any, Any], depth: int, checkpoint: Callable[[], None]) -> None:
-        for number, (key, value) in enumerate(level.items()):
+        Args:
+            fuse: gives the leaves that are worth blocks, as such.
+            checkpoint: called between units of work.
+        """
+        ends = list(paced(self._ends(self.table, len(self.dimensions) - self.singles), checkpoint))
+        buckets = [self._buckets.make(level[key]) for level, key in paced(ends, checkpoint)]
+        fused = fuse([leaf for bucket in buckets for leaf in _leaves(bucket)])
+        for (level, key), bucket in zip(paced(ends, checkpoint), buckets, strict=True):
+            done = _replaced(bucket, fused)
+            level[key] = Part(level[key], done) if self._remembers else done
+
+    def _ends(self, level: dict[Any, Any], depth: int) -> Iterator[tuple[dict[Any, Any], Any]]:
+        for key, value in level.items():
             if depth > 0:
-                self._finish(value, depth - 1, checkpoint)
+                yield from self._ends(value, depth - 1)
             else:
-                level[key] = value if self._remembers else self._buckets.make(value)
-            if number % 32 == 0:
-                checkpoint()
+                yield level, key
 
     def resolve(self, *values: str) -> Bucket | list[Bucket]:
         """The bucket or buckets for the values of a request: one per dimension, a domain after its own."""
@@ -283,14 +296,20 @@ class Index:
         rest = iter(values)
         return [(next(rest), next(rest) if dimension.domain else "") for dimension in self.dimensions]
 
-    def _remember(self, memo: tuple[str | None, ...], pairs: list[tuple[str, str]]) -> Bucket:
-        drafts: Draft = [item for draft in self._collect(pairs) for item in draft]
-        drafts.sort(key=lambda item: item[0][0])
-        bucket = self._buckets.make(drafts)
+    def _remember(self, memo: tuple[str | None, ...], pairs: list[tuple[str, str]]) -> Bucket | list[Bucket]:
+        bucket = self._joined(self._collect(pairs))
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[memo] = bucket
         return bucket
+
+    def _joined(self, parts: list[Part]) -> Bucket | list[Bucket]:
+        if len(parts) > _MAX_PARTS:
+            # So many small ones are better told apart by what all of their conditions start with.
+            return self._buckets.make(sorted([item for part in parts for item in part.draft], key=_row_of_draft))
+        buckets = [part.bucket for part in parts]
+        leaves = [bucket for bucket in buckets if not isinstance(bucket, Split)]
+        return merged(leaves) if len(leaves) == len(buckets) else buckets
 
     def _collect(self, pairs: list[tuple[str, str]]) -> list[Any]:
         first: Any = pairs[0][0] if self.singles == 1 else tuple([value for value, _ in pairs[: self.singles]])
@@ -314,6 +333,31 @@ def _descend(nodes: list[dict[Any, Any]], keys: Collection[object]) -> list[Any]
     return found
 
 
+def _row_of_draft(item: tuple[Entry, tuple[Equality, ...]]) -> int:
+    return item[0][0]
+
+
+def _leaves(bucket: Bucket) -> Iterator[tuple[Entry, ...]]:
+    if isinstance(bucket, Split):
+        yield from _leaves(bucket.plain)
+        for _, branch in bucket.branches:
+            for below in branch.values():
+                yield from _leaves(below)
+    elif isinstance(bucket, tuple):
+        yield bucket
+
+
+def _replaced(bucket: Bucket, fused: Mapping[tuple[Entry, ...], Fused]) -> Bucket:
+    if isinstance(bucket, Fused):
+        return bucket
+    if not isinstance(bucket, Split):
+        return fused.get(bucket, bucket)
+    bucket.plain = cast("Leaf", _replaced(bucket.plain, fused))
+    for _, branch in bucket.branches:
+        branch.update({text: _replaced(below, fused) for text, below in branch.items()})
+    return bucket
+
+
 def _is_single(dimension: Dimension) -> bool:
     return dimension.function == "==" and dimension.wildcard is None
 
@@ -321,9 +365,9 @@ def _is_single(dimension: Dimension) -> bool:
 def flatten(bucket: Bucket) -> Iterator[Entry]:
     """Every entry of a bucket; an entry filed under several texts comes several times."""
     if not isinstance(bucket, Split):
-        yield from bucket
+        yield from bucket if isinstance(bucket, tuple) else bucket.entries()
         return
-    yield from bucket.plain
+    yield from flatten(bucket.plain)
     for _, branch in bucket.branches:
         for below in branch.values():
             yield from flatten(below)

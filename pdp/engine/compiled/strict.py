@@ -10,7 +10,7 @@ import ast
 import enum
 import operator
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from pdp.engine.compiled import patterns
 from pdp.engine.compiled.errors import KindMismatchError, NotCompilableError
@@ -87,6 +87,7 @@ HELPERS: dict[str, object] = {
     "C": CONTAINERS,
     "E": mismatch,
     "B": check_class,
+    "int": int,
     "V": PLAIN_CLASSES,
     "PATH": path_text,
     "LINE": line_text,
@@ -109,6 +110,7 @@ class StrictWriter(Writer):
     """Writes tests that check the kind of each operand."""
 
     refusal = "E()"
+    gives_bool = True
 
     def guarded(self, source: str) -> str:
         """A base must be a dict or of a plain class."""
@@ -116,112 +118,107 @@ class StrictWriter(Writer):
 
     def compare(self, node: ast.Compare) -> str:
         """Each pair of a chain is checked by itself."""
-        pairs: list[str] = []
-        left = node.left
-        for operation, right in zip(node.ops, node.comparators, strict=True):
-            symbol = SYMBOLS.get(type(operation))
-            if symbol is None:
-                raise NotCompilableError(f"the operator {type(operation).__name__}")
-            pairs.append(self._membership(left, symbol, right) if "in" in symbol else self._pair(left, symbol, right))
-            left = right
-        return f"({' and '.join(pairs)})"
+        operands = [node.left, *node.comparators]
+        pairs = list(zip(operands, node.ops, operands[1:], strict=False))
+        if len(pairs) == 1:
+            return self._write_pair(*pairs[0])
+        return f"({' and '.join(self.may_stop(lambda pair: self._write_pair(*pair), pairs))})"
+
+    def _write_pair(self, left: ast.expr, operation: ast.cmpop, right: ast.expr) -> str:
+        symbol = SYMBOLS.get(type(operation))
+        if symbol is None:
+            raise NotCompilableError(f"the operator {type(operation).__name__}")
+        write = self._membership if "in" in symbol else self._pair
+        return f"({write(left, symbol, right)})"
 
     def truth(self, node: ast.expr) -> str:
         """A value used as a condition must be a bool."""
-        source, kind = self._operand(node)
-        if kind is Kind.BOOL:
-            return source
-        if kind is not Kind.UNKNOWN:
-            raise NotCompilableError(f"{kind.value} used as a condition")
-        name = self.temp()
-        return f"({name} if {_GUARDS[Kind.BOOL].format(name, source)} else E())"
+        return self._of_kind(node, Kind.BOOL, "used as a condition")
 
     def text(self, node: ast.expr) -> str:
         """An argument must be text."""
-        source, kind = self._operand(node)
-        if kind is Kind.TEXT:
-            return source
-        if kind is not Kind.UNKNOWN:
-            raise NotCompilableError(f"{kind.value} where text is due")
-        name = self.temp()
-        return f"({name} if {_GUARDS[Kind.TEXT].format(name, source)} else E())"
+        return self._of_kind(node, Kind.TEXT, "where text is due")
+
+    def _of_kind(self, node: ast.expr, kind: Kind, place: str) -> str:
+        found = self._kind(node)
+        if found not in {kind, Kind.UNKNOWN}:
+            raise NotCompilableError(f"{found.value} {place}")
+        return self._guarded(node, found, kind)
+
+    def _guarded(self, node: ast.expr, found: Kind, wanted: Kind) -> str:
+        if found is not Kind.UNKNOWN:
+            return self._value(node)
+        return self.keep(wanted.value, node, lambda: self.load(node), _GUARDS[wanted], "E()")
 
     def pattern_call(self, name: str, test: str, argument: ast.expr) -> str:
         """A path must name one thing, and a text that a pattern tests must be one line."""
         check = "PATH" if name in patterns.PATH_NAMES else "LINE"
         return f"{test}({check}({self.text(argument)}))"
 
-    def _operand(self, node: ast.expr) -> tuple[str, Kind]:
-        source = self.load(node)
-        if source is not None:
-            return source, Kind.UNKNOWN
+    def _kind(self, node: ast.expr) -> Kind:
+        if self.reads(node):
+            return Kind.UNKNOWN
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
-            return self._difference(node), Kind.NUMBER
+            return Kind.NUMBER
         known = self.known(node)
-        if isinstance(known, Column):
-            return self.slot(known), Kind.TEXT
         if known is None:
             raise NotCompilableError(f"the expression {type(node).__name__}")
-        value = known.value
+        value = known.value if isinstance(known, Literal) else ""
         if isinstance(value, float) and not abs(value) < float("inf"):
             raise NotCompilableError("a number too large")
-        return self.slot(Literal(value)), _KINDS[type(value)]
+        return _KINDS[type(value)]
 
-    def _difference(self, node: ast.BinOp) -> str:
-        names = [self.temp(), self.temp()]
-        parts = []
-        for name, side in zip(names, (node.left, node.right), strict=True):
-            source, kind = self._operand(side)
-            if kind not in {Kind.NUMBER, Kind.UNKNOWN}:
-                raise NotCompilableError(f"{kind.value} in a subtraction")
-            parts.append(_GUARDS[Kind.NUMBER].format(name, source))
-        result = self.temp()
-        guard = f"{parts[0]} and {parts[1]} and ({result} := {names[0]} - {names[1]}) == {result}"
-        return f"({result} if {guard} else E())"
+    def _value(self, node: ast.expr) -> str:
+        if self.reads(node):
+            return self.load(node)
+        if isinstance(node, ast.BinOp):
+            return self.keep("difference", node, lambda: self._subtract(node), "({0} := {1}) == {0}", "E()")
+        return self.slot(cast("Literal | Column", self.known(node)))
+
+    def _subtract(self, node: ast.BinOp) -> str:
+        return " - ".join(self._of_kind(side, Kind.NUMBER, "in a subtraction") for side in (node.left, node.right))
 
     def _pair(self, left: ast.expr, symbol: str, right: ast.expr) -> str:
-        (one, first), (two, second) = self._operand(left), self._operand(right)
+        first, second = self._kind(left), self._kind(right)
         kinds = {first, second}
         order = symbol not in {"==", "!="}
         if Kind.MEMBERS in kinds or (order and kinds & {Kind.BOOL, Kind.NONE}):
             raise NotCompilableError(f"{symbol} does not take {first.value} and {second.value}")
         if Kind.NONE in kinds:
-            return self._none_test(one if second is Kind.NONE else two, symbol, {first, second})
+            return self._none_test(left if second is Kind.NONE else right, symbol, kinds)
         if kinds == {Kind.UNKNOWN}:
-            return self._unknown_pair(one, symbol, two)
-        if Kind.UNKNOWN not in kinds:
-            if first is not second:
-                raise NotCompilableError(f"{symbol} between {first.value} and {second.value}")
-            return f"({one} {symbol} {two})"
-        name = self.temp()
-        if first is Kind.UNKNOWN:
-            return f"({name} {symbol} {two} if {_GUARDS[second].format(name, one)} else E())"
-        return f"({one} {symbol} {name} if {_GUARDS[first].format(name, two)} else E())"
+            return self._unknown_pair(self.load(left), symbol, self.load(right))
+        if Kind.UNKNOWN not in kinds and first is not second:
+            raise NotCompilableError(f"{symbol} between {first.value} and {second.value}")
+        kind = second if first is Kind.UNKNOWN else first
+        return f"{self._guarded(left, first, kind)} {symbol} {self._guarded(right, second, kind)}"
 
-    def _none_test(self, source: str, symbol: str, kinds: set[Kind]) -> str:
+    def _none_test(self, node: ast.expr, symbol: str, kinds: set[Kind]) -> str:
         word = "is" if symbol == "==" else "is not"
         if Kind.UNKNOWN not in kinds:
-            return f"({source} {word} None)"
+            return f"{self._value(node)} {word} None"
         name = self.temp()
-        return f"({name} {word} None if (type({name} := {source}) in S or {name} is None) else E())"
+        return f"{name} {word} None if (type({name} := {self.load(node)}) in S or {name} is None) else E()"
 
     def _unknown_pair(self, one: str, symbol: str, two: str) -> str:
-        left, right = self.temp(), self.temp()
-        both = f"(type({left} := {one}) is str) & (type({right} := {two}) is str)"
-        return f"({left} {symbol} {right} if {both} else {_FUNCTIONS[symbol]}({left}, {right}))"
+        left, right, kind = self.temp(), self.temp(), self.temp()
+        both = f"type({left} := {one}) is ({kind} := type({right} := {two})) and ({kind} is str or {kind} is int)"
+        return f"{left} {symbol} {right} if {both} else {_FUNCTIONS[symbol]}({left}, {right})"
 
     def _membership(self, left: ast.expr, symbol: str, right: ast.expr) -> str:
-        (one, first), (two, second) = self._operand(left), self._operand(right)
+        first, second = self._kind(left), self._kind(right)
         if first in {Kind.MEMBERS, Kind.NONE} or second not in {Kind.MEMBERS, Kind.UNKNOWN}:
             hint = ": write ('x',) with a comma" if second is Kind.TEXT else ""
             raise NotCompilableError(f"{symbol} does not take {first.value} and {second.value}{hint}")
         if second is Kind.MEMBERS:
-            return self._among(one, first, symbol, two, right)
-        name, members = self.temp(), self.temp()
-        guard = f"type({name} := {one}) in S" if first is Kind.UNKNOWN else f"(({name} := {one}) is {name})"
-        return f"({name} {symbol} {members} if ({guard}) & (type({members} := {two}) in C) else E())"
+            return self._among(left, first, symbol, right)
+        one = self._value(left)
+        name = self.temp()
+        guard = f"type({name} := {one}) in S" if first is Kind.UNKNOWN else f"({name} := {one}) is {name}"
+        members = self.keep("members", right, lambda: self.load(right), "type({0} := {1}) in C", "E()")
+        return f"{name} {symbol} {members} if {guard} else E()"
 
-    def _among(self, one: str, first: Kind, symbol: str, two: str, right: ast.expr) -> str:
+    def _among(self, left: ast.expr, first: Kind, symbol: str, right: ast.expr) -> str:
         known = self.known(right)
         members = known.value if isinstance(known, Literal) and isinstance(known.value, tuple) else ()
         kinds = {_KINDS[type(member)] for member in members}
@@ -230,5 +227,4 @@ class StrictWriter(Writer):
         kind = kinds.pop()
         if first not in {kind, Kind.UNKNOWN}:
             raise NotCompilableError(f"{symbol} between {first.value} and a list of {kind.value}")
-        name = self.temp()
-        return f"({name} {symbol} {two} if {_GUARDS[kind].format(name, one)} else E())"
+        return f"{self._guarded(left, first, kind)} {symbol} {self._value(right)}"

@@ -30,18 +30,18 @@ class Templates:
 
     def factory(self, source: str, slots: int) -> Factory:
         """The factory for a source with a number of slots: literals in, test out."""
-        key = source, slots
+        return self.define_once(f" def condition({self.arguments}):\n  return {source}\n return condition\n", slots)
+
+    def define_once(self, body: str, slots: int) -> Factory:
+        """The function of a number of slots, ``c0``, ``c1``, ..., with a body: one for each body."""
+        key = body, slots
         factory = self._factories.get(key)
         if factory is None:
             if len(self._factories) >= _MAX_FACTORIES:
                 self._factories.clear()
-            factory = self._factories[key] = self._build(source, slots)
+            literals = ", ".join(f"c{number}" for number in range(slots))
+            factory = self._factories[key] = cast("Factory", self.define(f"def make({literals}):\n{body}", "make"))
         return factory
-
-    def _build(self, source: str, slots: int) -> Factory:
-        literals = ", ".join(f"c{number}" for number in range(slots))
-        text = f"def make({literals}):\n def condition({self.arguments}):\n  return {source}\n return condition\n"
-        return cast("Factory", self.define(text, "make"))
 
     def define(self, text: str, name: str, extra: dict[str, object] | None = None) -> object:
         """Define one function from source and return it."""

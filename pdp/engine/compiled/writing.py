@@ -8,16 +8,18 @@ rules that differ in their literals alone share one source and one code object.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar, cast
 
 from simpleeval import DISALLOW_METHODS, DISALLOW_PREFIXES, MAX_STRING_LENGTH
 
 from pdp.engine.compiled import patterns
 from pdp.engine.compiled.errors import NotCompilableError
 from pdp.engine.compiled.roles import DomainRoles, Roles
+from pdp.engine.compiled.sharing import Sharing, Unnamed, name_of
 
+_T = TypeVar("_T")
 DICT_NAMES: Final = frozenset(dir(dict))
 SYMBOLS: Final[dict[type[ast.cmpop], str]] = {
     ast.Eq: "==",
@@ -29,6 +31,8 @@ SYMBOLS: Final[dict[type[ast.cmpop], str]] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
+TEST: Final = "test"
+LOAD: Final = "load"
 SCALARS: Final = (str, bool, int, float, type(None))
 
 Fields = Sequence[str]
@@ -111,12 +115,18 @@ class Writer:
     Attributes:
         refusal: the source that turns a request away.
         scope: what names mean.
+        sharing: which values are kept for further use; None if each test stands for itself.
+        row: where values are kept, the rule that is being written: its fields are literals then.
         slots: the literals of the test so far, ``c0``, ``c1``, ...
         bases: positions of the request values that attributes are read from.
+        gives_bool: whether every test gives a bool, if it gives anything.
     """
 
     refusal: ClassVar[str]
+    gives_bool: ClassVar[bool]
     scope: Scope
+    sharing: Sharing | None = None
+    row: Fields = ()
     slots: list[Slot] = field(default_factory=list)
     bases: set[int] = field(default_factory=set)
     _temps: int = 0
@@ -134,15 +144,58 @@ class Writer:
     def test(self, node: ast.expr) -> str:
         """The source of ``node`` as a condition."""
         if isinstance(node, ast.BoolOp):
-            word = " and " if isinstance(node.op, ast.And) else " or "
-            return "(" + word.join(self.test(value) for value in node.values) + ")"
+            return self.keep(TEST, node, lambda: f"({self.joined(node.op, node.values)})")
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return f"(not {self.test(node.operand)})"
         if isinstance(node, ast.Compare):
-            return self.compare(node)
+            return self.keep(TEST, node, lambda: self.compare(node))
         if isinstance(node, ast.Call):
-            return self.call(node)
+            return self.keep(TEST, node, lambda: self.call(node))
         return self.truth(node)
+
+    def joined(self, operator: ast.boolop, nodes: Sequence[ast.expr]) -> str:
+        """The source of conditions joined by an operator, of which all but the first may not be evaluated."""
+        word = " and " if isinstance(operator, ast.And) else " or "
+        return word.join(self.may_stop(self.test, nodes))
+
+    def may_stop(self, write: Callable[[_T], str], nodes: Sequence[_T], sure: int = 1) -> list[str]:
+        """The sources of expressions of which only the first (``sure``) are certain to be evaluated."""
+        sources = [write(node) for node in nodes[:sure]]
+        if self.sharing is None:
+            return sources + [write(node) for node in nodes[sure:]]
+        mark = self.sharing.leave_open()
+        sources += [write(node) for node in nodes[sure:]]
+        self.sharing.close(mark)
+        return sources
+
+    def keep(self, what: str, node: ast.expr, write: Callable[[], str], guard: str = "", otherwise: str = "") -> str:
+        """The source of a value that may be wanted again.
+
+        Args:
+            what: tells apart values made of the same node.
+            node: what it is the value of.
+            write: writes it.
+            guard: the test it has to pass, of ``{0}``, a variable, and ``{1}``, its source; empty for none.
+            otherwise: the source where it does not pass, of ``{0}``.
+        """
+        kept = None if self.sharing is None else self._kept(self.sharing, what, node, write, guard, otherwise)
+        if kept is not None:
+            return kept
+        source = write()
+        if not guard:
+            return source
+        name = self.temp()
+        return f"({name} if {guard.format(name, source)} else {otherwise.format(name)})"
+
+    def _kept(
+        self, sharing: Sharing, what: str, node: ast.expr, write: Callable[[], str], guard: str, otherwise: str
+    ) -> str | None:
+        fields = {token: self.row[column] for token, column in self.scope.policy.items()}
+        try:
+            key = f"{what} {name_of(node, fields)}"
+        except Unnamed:
+            return None
+        return sharing.keep(key, write, guard, otherwise)
 
     def compare(self, node: ast.Compare) -> str:
         """The source of a comparison."""
@@ -160,27 +213,33 @@ class Writer:
         """The source of a value that attributes are read from, guarded where the mode needs it."""
         return source
 
-    def load(self, node: ast.expr) -> str | None:
-        """The source of a request value or attribute; None for any other node."""
-        if isinstance(node, ast.Name):
-            position = self.scope.request.get(node.id)
-            return None if position is None else f"r{position}"
-        if not isinstance(node, ast.Attribute):
-            return None
-        check_attribute(node.attr)
+    def reads(self, node: ast.expr) -> bool:
+        """Whether a node is a request value or an attribute of one."""
+        while isinstance(node, ast.Attribute):
+            check_attribute(node.attr)
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self.scope.request
+
+    def load(self, node: ast.expr) -> str:
+        """The source of a node that reads from the request."""
+        if isinstance(node, ast.Attribute):
+            return self.keep(LOAD, node, lambda: self._read(node))
+        return f"r{self.scope.request[cast('ast.Name', node).id]}"
+
+    def _read(self, node: ast.Attribute) -> str:
         base = self.load(node.value)
-        if base is None:
-            return None
         if isinstance(node.value, ast.Name):
-            self.bases.add(self.scope.request[node.value.id])
-            return read(base, base, node.attr)
+            position = self.scope.request[node.value.id]
+            self.bases.add(position)
+            return read(base, base, node.attr, None if self.sharing is None else f"n{position}")
         name = self.temp()
         return read(f"({name} := {self.guarded(base)})", name, node.attr)
 
     def known(self, node: ast.expr) -> Literal | Column | None:
         """A value known before any request: a literal, a tuple or list of them, a policy field."""
         if isinstance(node, ast.Name) and node.id in self.scope.policy:
-            return Column(self.scope.policy[node.id])
+            column = self.scope.policy[node.id]
+            return Column(column) if self.sharing is None else Literal(self.row[column])
         found, value = constant(node)
         return Literal(value) if found else None
 
@@ -224,14 +283,14 @@ def check_attribute(name: str) -> None:
         raise NotCompilableError(f"the attribute {name}")
 
 
-def read(first: str, again: str, name: str) -> str:
+def read(first: str, again: str, name: str, has_attributes: str | None = None) -> str:
     """The source that reads an attribute, or a key where the value is a dict.
 
     simpleeval tries the attribute first: a key named like a method of dict gives the method.
     """
     if name in DICT_NAMES:
         return f"{first}.{name}"
-    return f"({again}.{name} if type({first}) is not dict else {again}['{name}'])"
+    return f"({again}.{name} if {has_attributes or f'type({first}) is not dict'} else {again}['{name}'])"
 
 
 def constant(node: ast.expr) -> tuple[bool, object]:

@@ -17,7 +17,7 @@ from pdp.audit import DecisionLog, LogSettings, load_keys
 from pdp.audit.identifiers import IdentifierPolicy, Treatment
 from pdp.audit.keys import PSEUDONYM, generate_secret, generate_signing
 from pdp.workbench.impact import Change, Grid, Group, Recording, Tally, grid, replay
-from pdp.workbench.impact.questions import Question, QuestionReader
+from pdp.workbench.impact.questions import Circumstances, UnreadableError, read_question
 from pdp.workbench.impact.replay import _file_lines, _Piece
 from tests.workbench_testing.small import NOW, RULES, loaded, write
 
@@ -153,24 +153,74 @@ def test_pieces_of_a_file_give_each_line_once(
     assert [line for piece in pieces for line in _file_lines(piece)] == file.read_bytes().splitlines(keepends=True)
 
 
-def test_only_what_identifies_an_event_is_left_out_of_a_question() -> None:
-    reader, found = QuestionReader(), Counter[Question]()
-    odd = 'in a text: "time":"x", and "attribute_versions":{}'
-    lines = [
-        record(seq=1, decision_id="a", time="t1", trace_id=None, attribute_versions={"subject": 3}),
-        record(seq=2, decision_id="b", time="t2", trace_id="c", attribute_versions={}),
-        record(seq=2, purpose="support"),
-        record(seq=2, emergency_reason=odd),
-        record(seq=2, channel="office", supports=["mask"]),
-    ]
-    assert reader.count([json.dumps(it, separators=(",", ":")).encode() for it in lines], found) == 0
-    assert sorted(found.values()) == [1, 1, 1, 2]
-    assert {(it.purpose, it.emergency, it.channel, it.supports) for it in found} == {
-        ("billing", False, "", None),
-        ("support", False, "", None),
-        ("billing", True, "", None),
-        ("billing", False, "office", ("mask",)),
-    }
+def usual(**parts: Any) -> dict[str, Any]:
+    """A record as the log writes it: every key, in the log's order."""
+    head = {"seq": 1, "time": "2026-01-15T10:00:00.000000Z", "worker": "w-0", "kind": "decision"}
+    asked = record(decision_id="0" * 32, caller="spiffe://example.test/gateway")
+    order = (
+        "kind",
+        "decision_id",
+        "caller",
+        "subject",
+        "action",
+        "resource",
+        "purpose",
+        "session",
+        "device",
+        "outcome",
+    )
+    answered = {"reasons": ["PERMITTED(a)", "B"], "rules": ["a"], "obligations": [], "revision": "sha256:0"}
+    tail = {"trace_id": None, "attribute_versions": {"subject": 3, "device": 5}}
+    return {**head, **{name: asked[name] for name in order}, **answered, **tail, **parts}
+
+
+def line_of(parts: dict[str, Any]) -> bytes:
+    return json.dumps(parts, separators=(",", ":")).encode() + b"\n"
+
+
+_ODD = 'in a text: "time":"x", "purpose":"audit", and "attribute_versions":{}'
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"purpose": None, "session": None, "device": None, "caller": None},
+        {"caller": _ODD, "trace_id": "0" * 32, "attribute_versions": {}},
+        {"emergency_reason": _ODD},
+        {"channel": "office", "network": "vpn"},
+        {"supports": ["watermark", "mask"]},
+        {"resource": "invoice:i-1", "outcome": None},
+        {"reasons": [_ODD], "rules": [], "obligations": ["mask", "watermark"]},
+        {"attribute_versions": {"subject": "3"}},
+    ],
+)
+def test_a_record_reads_alike_however_it_is_written(parts: dict[str, Any]) -> None:
+    written = usual(**parts)
+    question = read_question(line_of(written))
+    assert question == read_question(line_of(dict(sorted(written.items()))))
+    assert question == read_question(json.dumps(written, indent=None).encode())
+    assert question is not None
+    assert question.resource == ("invoice", "i-1")
+    assert question.stated == Circumstances(
+        parts.get("purpose", "billing") or "",
+        parts.get("channel", ""),
+        parts.get("network", ""),
+        "emergency_reason" in parts,
+        ("mask", "watermark") if "supports" in parts else None,
+    )
+
+
+@given(
+    st.binary(max_size=200)
+    | st.dictionaries(st.sampled_from([*usual()]), st.none() | st.text(max_size=5)).map(line_of)
+)
+def test_whatever_stands_in_a_line_is_a_question_or_is_refused(line: bytes) -> None:
+    try:
+        question = read_question(line)
+    except UnreadableError:
+        return
+    assert question is None or question.action
 
 
 def test_a_schema_that_grew_is_searched_all_the_same(tmp_path: Path) -> None:

@@ -58,12 +58,15 @@ class Tally:
     counts: Counter[Group] = field(default_factory=Counter)
     examples: dict[Group, list[Example]] = field(default_factory=dict)
 
-    def add(self, group: Group, example: Example, count: int = 1) -> None:
+    def wants(self, group: Group) -> bool:
+        """Say whether there is room for another example."""
+        return len(self.examples.get(group, ())) < _EXAMPLES
+
+    def add(self, group: Group, example: Example | None, count: int = 1) -> None:
         """Count a difference."""
         self.counts[group] += count
-        known = self.examples.setdefault(group, [])
-        if len(known) < _EXAMPLES and example not in known:
-            known.append(example)
+        if example and self.wants(group) and example not in self.examples.get(group, ()):
+            self.examples.setdefault(group, []).append(example)
 
     def merge(self, other: Tally) -> None:
         """Count what another tally did."""

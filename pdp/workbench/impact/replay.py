@@ -1,17 +1,11 @@
-"""Replaying recorded questions through two revisions, shared out over processes.
-
-What is asked often is asked once: a busy service answers few distinct questions, and the clock and the records are
-the same for all of a replay.
-"""
+"""Replaying recorded questions through two revisions, shared out over processes."""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,16 +13,14 @@ from pdp.audit.keys import load_ring
 from pdp.audit.reading import open_segment, walk
 from pdp.audit.segment import list_segments, list_workers
 from pdp.engine.matcher import CompiledEngine
-from pdp.policy import load
+from pdp.policy import load, load_schema
+from pdp.policy.files import SCHEMA
 from pdp.workbench.impact.changes import Tally
 from pdp.workbench.impact.compare import Comparison
-from pdp.workbench.impact.questions import Question, QuestionReader
-from pdp.workbench.testing.world import read_records
+from pdp.workbench.impact.questions import UnreadableError, read_question
+from pdp.workbench.testing.world import Stored, read_records
 
 _PIECE: Final = 16 * 1024 * 1024
-# Distinct questions held at a time: bounds the memory of a recording in which no question is asked twice.
-_HELD: Final = 100_000
-_BATCH: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class _Piece(NamedTuple):
 class _Setting(NamedTuple):
     old: Path
     new: Path
-    attributes: Path
+    stored: Stored
     now: float
     keys: Path | None
 
@@ -80,7 +72,9 @@ def replay(
     """
     pieces = list(_pieces(recording))
     total = sum(piece.end - piece.start for piece in pieces)
-    setting = _Setting(*folders, attributes, now, recording.keys)
+    # The records are read once, and the processes are given what was read.
+    stored = read_records(attributes, load_schema(folders[1] / SCHEMA), now)
+    setting = _Setting(*folders, stored, now, recording.keys)
     tally, done = Tally(), 0
     for piece, found in zip(pieces, _answers(setting, pieces, processes), strict=True):
         tally.merge(found)
@@ -111,37 +105,31 @@ def _answers(setting: _Setting, pieces: list[_Piece], processes: int) -> Iterato
         yield from pool.map(_replay_piece, pieces)
 
 
-_prepared: tuple[Comparison, QuestionReader, Path | None] | None = None
+_prepared: tuple[Comparison, Path | None] | None = None
 
 
 def _prepare(setting: _Setting) -> None:
     """Load both revisions, once a process."""
     global _prepared  # noqa: PLW0603 - a worker process has no other place to keep what it works with
     old, new = load(setting.old, CompiledEngine()), load(setting.new, CompiledEngine())
-    stored = read_records(setting.attributes, new.schema, setting.now)
-    _prepared = Comparison(old, new, stored, setting.now), QuestionReader(), setting.keys
+    _prepared = Comparison(old, new, setting.stored, setting.now), setting.keys
 
 
 def _replay_piece(piece: _Piece) -> Tally:
     if _prepared is None:
         raise AssertionError("a worker is prepared before it works")
-    comparison, reader, keys = _prepared
-    tally, held = Tally(), Counter[Question]()
-    lines = _segment_lines(piece, keys) if piece.path.is_dir() else _file_lines(piece)
-    while batch := list(islice(lines, _BATCH)):
-        unreadable = reader.count(batch, held)
-        tally.asked += unreadable
-        tally.unreadable += unreadable
-        if len(held) >= _HELD:
-            _ask(comparison, held, tally)
-    _ask(comparison, held, tally)
+    comparison, keys = _prepared
+    tally = Tally()
+    for line in _segment_lines(piece, keys) if piece.path.is_dir() else _file_lines(piece):
+        try:
+            question = read_question(line)
+        except UnreadableError:
+            tally.asked += 1
+            tally.unreadable += 1
+        else:
+            if question:
+                comparison.add(question, tally)
     return tally
-
-
-def _ask(comparison: Comparison, held: Counter[Question], tally: Tally) -> None:
-    for question, count in held.items():
-        comparison.add(question, count, tally)
-    held.clear()
 
 
 def _file_lines(piece: _Piece) -> Iterator[bytes]:

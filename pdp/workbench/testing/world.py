@@ -55,7 +55,9 @@ class World:
     def _record(self, entity: Entity, ref: EntityRef) -> Record | None:
         key = (entity, ref)
         if key not in self._records:
-            self._records[key] = self._changed(entity, ref, _NO_CHANGES) if key in self.stored else None
+            if key not in self.stored:
+                return None
+            self._records[key] = self._changed(entity, ref, _NO_CHANGES)
         return self._records[key]
 
     def _changed(self, entity: Entity, ref: EntityRef, changes: Mapping[str, str | None]) -> Record | None:

@@ -1,9 +1,8 @@
 """Risk that reacts: what subjects do is counted, held to limits and to their own habit, and acted on and told."""
 
-from pdp.risk.baselines import Baselines
 from pdp.risk.monitor import RiskMonitor
 from pdp.risk.notices import Notices, SigningKeyError
 from pdp.risk.outbox import Outbox
 from pdp.risk.settings import RiskSettings
 
-__all__ = ["Baselines", "Notices", "Outbox", "RiskMonitor", "RiskSettings", "SigningKeyError"]
+__all__ = ["Notices", "Outbox", "RiskMonitor", "RiskSettings", "SigningKeyError"]

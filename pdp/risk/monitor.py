@@ -16,7 +16,7 @@ from pdp.core.errors import AttributesUnavailableError
 from pdp.core.limits import NO_LIMITS, Crossing, Level, Limits, crossings, fallen
 from pdp.core.request import EntityRef
 from pdp.ports import Answer, Assessment, PolicySource, RiskStore, Sighting, Tally
-from pdp.risk.baselines import Baselines
+from pdp.risk.baselines import usual
 from pdp.risk.meter import Meter
 from pdp.risk.notices import Change
 from pdp.risk.settings import RiskSettings
@@ -62,7 +62,6 @@ class RiskMonitor:
         self._settings = settings
         self._pseudonym = pseudonym
         self._clock = clock
-        self._baselines = Baselines(settings.subjects)
         self._limits = self._falling = NO_LIMITS
         self._meter = Meter(NO_LIMITS)
         # Without limits there is no room, so that an answer costs one comparison.
@@ -93,13 +92,8 @@ class RiskMonitor:
         return dict(self._counts)
 
     async def start(self) -> None:
-        """Begin to count. The library of baselines is imported before, where the limits ask for it.
-
-        Importing it takes a second or two in which other threads get the interpreter by bits, and leaves a heap that
-        the collector walks: better before requests are answered than beside them.
-        """
+        """Begin to count."""
         self.policy_changed()
-        await self._prepare()
         self._tasks = [asyncio.create_task(self._count()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
@@ -124,16 +118,11 @@ class RiskMonitor:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._prepare()
             while self._waiting:
                 answers = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._settings.batch))]
                 await self._guarded(self._take(answers), len(answers))
                 await asyncio.sleep(self._settings.pause)
             self._asleep = True
-
-    async def _prepare(self) -> None:
-        if any(feature.usual for feature in self._limits.features):
-            await self._baselines.load()
 
     async def _sweep(self) -> None:
         while True:
@@ -183,7 +172,7 @@ class RiskMonitor:
 
     async def _judge(self, limits: Limits, tally: Tally, now: float, *, again: bool) -> None:
         """Set the level that behaviour calls for, or what is left of an earlier one, as of when it was counted."""
-        found = crossings(limits, tally.values, self._baselines.usual(limits, tally))
+        found = crossings(limits, tally.values, usual(limits, tally))
         standing = tally.standing
         wanted = found[0].level if found else Level.LOW
         called = bool(found) and wanted >= standing.level

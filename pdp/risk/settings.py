@@ -25,7 +25,6 @@ class RiskSettings:
         timeout: bound on one step of the store.
         sweep: how often it is looked whose level has to fall.
         retention: how long a subject that is not seen any more is remembered.
-        subjects: models of usual behaviour held in memory, per process; those used last stay.
         issuer: the ``iss`` of our tokens, and who is named as the source of what is set.
         signing_key: PEM file of the private key that signs tokens: EC (P-256), RSA or Ed25519. None sends no tokens.
         jwks_path: the URL path of the public key, for receivers; empty for none.
@@ -43,7 +42,6 @@ class RiskSettings:
     timeout: float = 1.0
     sweep: float = 5.0
     retention: float = 60 * _DAY
-    subjects: int = 10_000
     issuer: str = "urn:pdp:risk"
     signing_key: Path | None = None
     jwks_path: str = "/risk/jwks.json"
@@ -59,7 +57,7 @@ class RiskSettings:
         Raises:
             ValueError: names the setting and what is allowed.
         """
-        for name in ("queue", "batch", "subjects", "attempts", "outbox"):
+        for name in ("queue", "batch", "attempts", "outbox"):
             if not 1 <= getattr(self, name) <= _MOST:
                 raise ValueError(f"{name}: must be from 1 to {_MOST}")
         for name in ("timeout", "sweep", "request_timeout", "retry_delay"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -178,12 +177,6 @@ async def main() -> None:
             if measure == "on":
                 on_the_path(monitor, table)
                 continue
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            started = time.perf_counter()
-            await monitor._baselines.load()
-            table.add_row("importing river, s (on a thread)", f"{time.perf_counter() - started:.2f}", "")
-            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            table.add_row("memory of river, MiB a worker", f"{(after - before) / 1024:.0f}", "")
             await monitor.start()
             await off_the_path(monitor, told, table)
             await monitor.stop()

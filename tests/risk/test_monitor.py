@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import importlib
 import logging
 import time
 from zoneinfo import ZoneInfo
@@ -54,18 +53,6 @@ def test_off_hours_count_what_is_outside_of_them() -> None:
     limits = dataclasses.replace(LIMITS, features=(OFF_HOURS,), hours=hours)
     assert counted(answer(at=START), limits=limits) == {}
     assert counted(answer(at=START + 9 * 3600), limits=limits) == {"off": 1}
-
-
-async def test_the_library_is_imported_before_there_is_anything_to_answer(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    imported: list[str] = []
-    monkeypatch.setattr(importlib, "import_module", imported.append)
-    without = dataclasses.replace(LIMITS, features=(dataclasses.replace(LIMITS.features[0], usual=None),))
-    async with watching(world, Clock(), limits=without):
-        assert imported == []
-    async with watching(world, Clock()):
-        assert imported == ["river.anomaly"]
 
 
 async def test_reading_too_much_raises_and_time_lowers(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pdp.core.decision import Decision, Entity
 from pdp.core.entities import Entities
@@ -19,7 +19,7 @@ from pdp.core.request import EntityRef, Request
 from pdp.core.schema import Schema
 from pdp.core.signals.events import Event
 from pdp.core.signals.plan import Plan
-from pdp.core.trace import TraceParent
+from pdp.core.trace import Step, TraceParent
 
 Refs = Sequence[tuple[Entity, EntityRef]]
 
@@ -133,6 +133,16 @@ class Observer(Protocol):
         """Take note of an answer. Must not wait, must not raise."""
 
 
+class Tracer(Protocol):
+    """Traces of what is not a decision. Neither method waits or raises."""
+
+    def samples(self, trace_id: str) -> bool:
+        """Say whether a trace is one of those kept whatever is in it."""
+
+    def ended(self, step: Step) -> None:
+        """Take note of a step that is to be in its trace."""
+
+
 class Trial(Protocol):
     """A candidate policy revision that decides the same requests beside the one in force, unheard."""
 
@@ -160,10 +170,21 @@ class Outcome(enum.StrEnum):
     """Its token was seen before."""
 
 
+WRITTEN: Final = (Outcome.APPLIED, Outcome.KEPT)
+"""Outcomes by which a record was changed, or one that may come."""
+
+
+class Applied(NamedTuple):
+    """What became of a signal, and the version that the record it changed has now; 0 where it changed none."""
+
+    outcome: Outcome
+    version: int
+
+
 class SignalStore(Protocol):
     """Where signals change attributes."""
 
-    async def apply(self, event: Event, plan: Plan, token_age: float) -> Outcome:
+    async def apply(self, event: Event, plan: Plan, token_age: float) -> Applied:
         """Carry out what an event changes and remember its token, in one atomic step.
 
         Args:

@@ -25,7 +25,7 @@ from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
 from pdp.core.signals.events import Event
 from pdp.core.signals.plan import Plan
-from pdp.ports import AttributeChange, Outcome
+from pdp.ports import WRITTEN, Applied, AttributeChange, Outcome
 
 _MARK_PREFIX: Final = "signal:"
 # The digits of a jti that go into a record: enough to find the token in a transmitter's log.
@@ -54,7 +54,7 @@ class RedisAttributeStore:
             await asyncio.wait([self._task])
         await self._reader.close()
 
-    async def apply(self, event: Event, plan: Plan, token_age: float) -> Outcome:
+    async def apply(self, event: Event, plan: Plan, token_age: float) -> Applied:
         """Carry out what an event changes, once; see ``SignalStore``."""
         mark = _MARK_PREFIX + hashlib.sha256(f"{event.issuer}\0{event.id}".encode()).hexdigest()
         by = f"signal:{event.issuer} {event.id[:_JTI_SHOWN]}"
@@ -63,7 +63,8 @@ class RedisAttributeStore:
         frame = (str(int(token_age) + 1), str(TOMBSTONE_LIFETIME), f"{event.at:.3f}", by, str(len(plan.guards)))
         keys = (mark, key_of(plan.entity, plan.ref))
         told = await self._reader.evaluate(SIGNAL, keys, (*frame, *guards, *writes))
-        return Outcome(told[0].decode())
+        outcome = Outcome(told[0].decode())
+        return Applied(outcome, int(told[1]) if outcome in WRITTEN else 0)
 
     async def put(
         self, schema: Schema, entity: Entity, ref: EntityRef, given: Mapping[str, Given], issued_at: float, by: str

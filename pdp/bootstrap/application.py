@@ -82,14 +82,20 @@ class DecisionApplication:
         observers = (*self._telemetry.observers, self._risk.monitor)
         self.point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, observers)
         self.watching = WatchHub(
-            self.point, self._policies, self._attributes, self._attributes, _CLOCKS, config.watch
+            self.point,
+            self._policies,
+            self._attributes,
+            self._attributes,
+            _CLOCKS,
+            config.watch,
+            self._telemetry.tracer,
         )
         state, trust = StateFolder(config.policy.state), trust_of(config.policy)
         self._trials = Trials(state, trust, factory_of(config.policy.engine), self.point, self._log)
         self._trying: asyncio.Task[None] | None = None
         self._telemetry.watch_trial(lambda: self._trials.counts)
         self._reports = StatusReports(state, self._policies, self._trials, place.worker)
-        self._intake = AttributeIntake(config, self._policies, self._log)
+        self._intake = AttributeIntake(config, self._policies, self._log, self._telemetry.tracer)
         self._telemetry.watch_signals(self._intake.state)
         self._telemetry.watch_risk(self._risk.state)
         self._telemetry.watch_watches(self.watching.stats)

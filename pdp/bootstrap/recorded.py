@@ -7,7 +7,6 @@ identifiers as it does those of decisions.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
 
 from pdp.attributes.store import RedisAttributeStore
 from pdp.audit.answers import AnswerLog
@@ -18,9 +17,7 @@ from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
 from pdp.core.signals.events import Event
 from pdp.core.signals.plan import Plan
-from pdp.ports import AttributeChange, FeedValue, Outcome
-
-_WRITTEN: Final = (Outcome.APPLIED, Outcome.KEPT)
+from pdp.ports import WRITTEN, Applied, AttributeChange, FeedValue
 
 
 class RecordedStore:
@@ -30,14 +27,14 @@ class RecordedStore:
         self._store = store
         self._log = log
 
-    async def apply(self, event: Event, plan: Plan, token_age: float) -> Outcome:
+    async def apply(self, event: Event, plan: Plan, token_age: float) -> Applied:
         """Carry out what an event changes; see ``SignalStore``."""
         self._require_log()
-        outcome = await self._store.apply(event, plan, token_age)
-        if outcome in _WRITTEN:
-            names = [write.name for write in plan.writes]
-            self._note(plan.entity, plan.ref, event.issuer, action=event.type, attributes=names, token=event.id)
-        return outcome
+        applied = await self._store.apply(event, plan, token_age)
+        if applied.outcome in WRITTEN:
+            facts = {"attributes": [write.name for write in plan.writes], "version": applied.version}
+            self._note(plan.entity, plan.ref, event.issuer, action=event.type, token=event.id, **facts)
+        return applied
 
     async def put(
         self,

@@ -14,7 +14,7 @@ from pdp.attributes.store import RedisAttributeStore
 from pdp.audit.answers import AnswerLog
 from pdp.bootstrap.recorded import RecordedStore
 from pdp.config import Config
-from pdp.ports import PolicySource
+from pdp.ports import PolicySource, Tracer
 from pdp.server.rpc import HttpHandler, Streaming, Unary
 from pdp.signals import Poller, SignalReceiver, TransmitterHttp
 
@@ -30,11 +30,11 @@ class _SignalState:
 class AttributeIntake:
     """Takes signals and feeds, and writes what they say into the attribute store."""
 
-    def __init__(self, config: Config, policies: PolicySource, log: AnswerLog) -> None:
+    def __init__(self, config: Config, policies: PolicySource, log: AnswerLog, tracer: Tracer | None = None) -> None:
         self._store = RedisAttributeStore(writer_settings(config))
         recorded = RecordedStore(self._store, log)
         self._http = TransmitterHttp(config.signals)
-        self.receiver = SignalReceiver(policies, recorded, self._http, config.signals)
+        self.receiver = SignalReceiver(policies, recorded, self._http, config.signals, tracer)
         self._poller = Poller(policies, self.receiver, self._http, config.signals)
         self._push = SignalPush(self.receiver, config.signals.path)
         self._service = AttributeService(recorded, policies, config.attribute_service)

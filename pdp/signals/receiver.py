@@ -14,12 +14,13 @@ from pdp.core.errors import AttributesUnavailableError
 from pdp.core.signals.events import CONTROL, Event, SignalInvalidError
 from pdp.core.signals.plan import plan_for
 from pdp.core.signals.rules import Transmitter
-from pdp.ports import Outcome, PolicySource, SignalStore
+from pdp.ports import WRITTEN, Outcome, PolicySource, SignalStore, Tracer
 from pdp.signals.errors import SetError, SetErrorCode
 from pdp.signals.http import TransmitterHttp
 from pdp.signals.jwks import KeySource
 from pdp.signals.settings import SecretError, SignalSettings
 from pdp.signals.tokens import TokenVerifier
+from pdp.signals.tracing import Times, trace_signal
 
 _log: Final = logging.getLogger(__name__)
 _LOOK: Final = 1.0
@@ -48,6 +49,7 @@ class SignalReceiver:
         store: where attributes are changed.
         http: how keys are fetched.
         settings: bounds and secrets.
+        tracer: told of what is done for each signal that changes something; None traces nothing.
         clock: seconds since the epoch.
     """
 
@@ -57,11 +59,13 @@ class SignalReceiver:
         store: SignalStore,
         http: TransmitterHttp,
         settings: SignalSettings,
+        tracer: Tracer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._policies = policies
         self._store = store
         self._settings = settings
+        self._tracer = tracer
         self._clock = clock
         self._keys = KeySource(http, settings)
         self._verifier = TokenVerifier(self._keys, settings)
@@ -96,6 +100,7 @@ class SignalReceiver:
             SetError: it is refused; nothing was written.
         """
         who = what = ""
+        began = self._clock()
         try:
             policy = self._policies.current()
             if policy is None:
@@ -104,22 +109,26 @@ class SignalReceiver:
             who = token.transmitter.name
             if authorization is not None:
                 self._authenticate(token.transmitter, authorization)
-            event = await self._verifier.verify(token, policy.signals, self._clock())
+            event = await self._verifier.verify(token, policy.signals, began)
+            verified = self._clock()
             what = event.type
             try:
                 plan = plan_for(event, token.transmitter, policy.signals, policy.schema)
             except SignalInvalidError as error:
                 raise SetError(SetErrorCode.INVALID_REQUEST, str(error)) from None
             try:
-                outcome = await self._store.apply(event, plan, policy.signals.token_age + self._settings.clock_skew)
+                applied = await self._store.apply(event, plan, policy.signals.token_age + self._settings.clock_skew)
             except AttributesUnavailableError:
                 raise _unavailable("the attribute store does not answer") from None
         except SetError as error:
             self._counts[who, what, error.code] += 1
             _log.warning("signal refused: transmitter=%s event=%s %s", who or "unknown", what or "unread", error)
             raise
-        self._take_note(who, event, outcome, plan.note)
-        return Receipt(event, outcome, plan.note)
+        self._take_note(who, event, applied.outcome, plan.note)
+        if self._tracer and applied.outcome in WRITTEN:
+            times = Times(began, verified, self._clock())
+            trace_signal(self._tracer, who, event, plan, applied, times)
+        return Receipt(event, applied.outcome, plan.note)
 
     async def _keep_keys(self, sender: Transmitter) -> None:
         if await self._keys.freshen(sender.jwks_uri):

@@ -18,6 +18,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from pdp.core.trace import Step
 from pdp.ports import Answer
 from pdp.telemetry.settings import TelemetrySettings
 
@@ -28,21 +29,21 @@ _BATCH: Final = 16
 
 
 class SpanPipeline:
-    """A queue of answers and the thread that makes spans of them and exports those.
+    """A queue of decisions and steps, and the thread that makes spans of them and exports those.
 
     ``offer`` is for the event loop's thread alone; counts may be read on any.
 
     Args:
         settings: the endpoint and the bounds.
-        make: makes an answer's span. Called on the thread; a span it cannot make is dropped and counted.
+        make: makes a span of either. Called on the thread; a span it cannot make is dropped and counted.
     """
 
-    def __init__(self, settings: TelemetrySettings, make: Callable[[Answer], ReadableSpan]) -> None:
+    def __init__(self, settings: TelemetrySettings, make: Callable[[Answer | Step], ReadableSpan]) -> None:
         self._make = make
         self._exporter = _exporter(settings)
         self._capacity = settings.traces_queue
         self._per_second = settings.traces_per_second
-        self._waiting: deque[Answer] = deque()
+        self._waiting: deque[Answer | Step] = deque()
         self._second = self._left = 0
         # Each count has one thread that writes it.
         self._queue_full = self._rate_limited = self._shut_down = 0
@@ -53,14 +54,14 @@ class SpanPipeline:
         self._thread = threading.Thread(target=self._run, name="span-export", daemon=True)
         self._thread.start()
 
-    def offer(self, answer: Answer) -> None:
-        """Take an answer to make a span of, unless there is no room for it. Never waits."""
+    def offer(self, work: Answer | Step) -> None:
+        """Take work to make a span of, unless there is no room for it. Never waits."""
         if self._closing.is_set():
             self._shut_down += 1
         elif len(self._waiting) >= self._capacity:
             self._queue_full += 1
-        elif self._within_limit(int(answer.time)):
-            self._waiting.append(answer)
+        elif self._within_limit(int(work.time)):
+            self._waiting.append(work)
         else:
             self._rate_limited += 1
 
@@ -108,11 +109,11 @@ class SpanPipeline:
             self._settle(len(spans), delivered=self._sent(spans))
             self._in_flight = 0
 
-    def _made(self, answers: Sequence[Answer]) -> list[ReadableSpan]:
+    def _made(self, works: Sequence[Answer | Step]) -> list[ReadableSpan]:
         spans = []
-        for answer in answers:
+        for work in works:
             try:
-                spans.append(self._make(answer))
+                spans.append(self._make(work))
             except Exception:  # noqa: BLE001 - one span must not cost the others, nor end the thread
                 self._not_made += 1
         return spans

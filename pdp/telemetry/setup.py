@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pdp.ports import Observer
+from pdp.ports import Observer, Tracer
 from pdp.telemetry import exposition, pseudonym, state
 from pdp.telemetry.export import SpanPipeline
 from pdp.telemetry.exposition import Exposition
@@ -29,7 +29,7 @@ from pdp.telemetry.state import (
     TrialState,
     WatchState,
 )
-from pdp.telemetry.tracing import DecisionTracer
+from pdp.telemetry.tracing import DecisionTracer, StepTracer
 
 _PACKAGE: Final = "pdp"
 
@@ -40,6 +40,7 @@ class Telemetry:
     Attributes:
         observers: to be told of each answer.
         pseudonyms: the pseudonyms that traces use, so that other outputs may use the same.
+        tracer: takes what is no decision into traces; None where nothing is traced.
     """
 
     def __init__(self, settings: TelemetrySettings, pseudonyms: Pseudonyms) -> None:
@@ -47,6 +48,7 @@ class Telemetry:
         self._registry = CollectorRegistry()
         self._states = StateCollector()
         self._pipeline: SpanPipeline | None = None
+        self.tracer: Tracer | None = None
         decisions = DecisionMetrics()
         self.observers: tuple[Observer, ...] = (decisions,)
         for collector in (decisions, self._states, _BuildInfo()):
@@ -58,6 +60,7 @@ class Telemetry:
             self._pipeline = SpanPipeline(settings, spans.make)
             self._registry.register(TraceMetrics(self._pipeline))
             self.observers += (DecisionTracer(self._pipeline.offer, settings.traces_ratio),)
+            self.tracer = StepTracer(self._pipeline.offer, settings.traces_ratio)
 
     def watch_attributes(self, read: Callable[[], AttributeState]) -> None:
         """Expose the state of the attribute source. ``read`` is called at each scrape and must be quick."""

@@ -1,6 +1,6 @@
-"""The ``pdp.evaluate`` span of a decision.
+"""The ``pdp.evaluate`` span of a decision, and the spans of steps that lead to one.
 
-It holds no identifier of a person, device, session or resource: the subject appears as a pseudonym
+None holds an identifier of a person, device, session or resource: the subject appears as a pseudonym
 (``enduser.pseudo.id``), the rest not at all.
 """
 
@@ -29,12 +29,17 @@ from opentelemetry.util.types import AttributeValue
 from pdp.core.decision import Decision
 from pdp.core.reasons import FAULTS
 from pdp.core.request import Request
-from pdp.core.trace import TraceParent
+from pdp.core.trace import Step, TraceParent
 from pdp.ports import Answer
 
 SPAN_NAME: Final = "pdp.evaluate"
 _SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 _NANOSECONDS: Final = 1_000_000_000
+_KINDS: Final = {
+    "pdp.signal": SpanKind.SERVER,
+    "pdp.attributes.write": SpanKind.CLIENT,
+    "pdp.watch.tell": SpanKind.PRODUCER,
+}
 # Interfaces where one RPC is one decision. Elsewhere a server span a decision would count one call many times.
 _METHODS: Final = {
     "evaluate": "pdp.v1.PolicyDecisionService/Evaluate",
@@ -53,7 +58,7 @@ class SpanFactory:
 
     def __init__(self, version: str, pseudonym: Callable[[str], str]) -> None:
         self._pseudonym = pseudonym
-        self._ids = _GivenTraceIds()
+        self._ids = _GivenIds()
         self._ended = _LastEnded()
         # Which decisions to trace is settled before, so the SDK is to keep every span.
         provider = TracerProvider(
@@ -62,11 +67,15 @@ class SpanFactory:
         provider.add_span_processor(self._ended)
         self._tracer = provider.get_tracer("pdp", version, _SCHEMA_URL)
 
-    def make(self, answer: Answer) -> ReadableSpan:
-        """Make an answer's span, ended, in its caller's trace where there is one."""
+    def make(self, work: Answer | Step) -> ReadableSpan:
+        """Make the span of a decision or a step, ended."""
+        return self._step(work) if isinstance(work, Step) else self._decision(work)
+
+    def _decision(self, answer: Answer) -> ReadableSpan:
+        """Make an answer's span, in its caller's trace where there is one."""
         attributes = _attributes(answer, self._pseudonym)
         ended = int(answer.time * _NANOSECONDS)
-        self._ids.next = int(answer.trace_id, 16)
+        self._ids.trace = int(answer.trace_id, 16)
         span = self._tracer.start_span(
             SPAN_NAME,
             _context(answer.caller.trace),
@@ -79,14 +88,37 @@ class SpanFactory:
         span.end(ended)
         return self._ended.span
 
+    def _step(self, step: Step) -> ReadableSpan:
+        self._ids.trace, self._ids.span = int(step.trace_id, 16), int(step.span_id, 16)
+        parent = TraceParent(step.trace_id, step.parent, sampled=True) if step.parent else None
+        span = self._tracer.start_span(
+            step.name,
+            _context(parent, remote=step.remote),
+            _KINDS.get(step.name, SpanKind.INTERNAL),
+            step.facts,
+            start_time=int(step.started * _NANOSECONDS),
+        )
+        span.end(max(int(step.started * _NANOSECONDS), int(step.time * _NANOSECONDS)))
+        return self._ended.span
 
-class _GivenTraceIds(RandomIdGenerator):
-    """Gives the next span without a parent the trace id that its decision already has: ``next``, 128 bits."""
 
-    next = 0
+class _GivenIds(RandomIdGenerator):
+    """Gives the next span the ids that its work already has.
+
+    Attributes:
+        trace: the trace id of a span without a parent, 128 bits.
+        span: the span id, 64 bits; 0 where it is to be made.
+    """
+
+    trace = 0
+    span = 0
 
     def generate_trace_id(self) -> int:
-        return self.next
+        return self.trace
+
+    def generate_span_id(self) -> int:
+        given, self.span = self.span, 0
+        return given or super().generate_span_id()
 
     def is_trace_id_random(self) -> bool:
         return False  # who made it is not known here
@@ -101,12 +133,12 @@ class _LastEnded(SpanProcessor):
         self.span = span
 
 
-def _context(parent: TraceParent | None) -> Context:
+def _context(parent: TraceParent | None, *, remote: bool = True) -> Context:
     if parent is None:
         return Context()
     flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
-    remote = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=flags)
-    return set_span_in_context(NonRecordingSpan(remote), Context())
+    known = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=remote, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(known), Context())
 
 
 def _attributes(answer: Answer, pseudonym: Callable[[str], str]) -> dict[str, AttributeValue]:

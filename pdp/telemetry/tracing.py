@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pdp.core.decision import Effect
+from pdp.core.trace import Step
 from pdp.ports import Answer
 
 _ALLOW: Final = Effect.ALLOW
@@ -20,6 +21,27 @@ _ALLOW: Final = Effect.ALLOW
 _RANDOM: Final = slice(18, None)
 _RANDOM_SPACE: Final = 1 << 56
 _BEYOND_HEX: Final = "g"
+
+
+class StepTracer:
+    """Takes what is no decision into traces: implements ``pdp.ports.Tracer``.
+
+    Args:
+        offer: takes a step to be traced; must not wait, must not raise.
+        ratio: share of traces to keep whatever is in them, 0 to 1.
+    """
+
+    def __init__(self, offer: Callable[[Step], None], ratio: float) -> None:
+        self._offer = offer
+        self._threshold = rejection_threshold(ratio)
+
+    def samples(self, trace_id: str) -> bool:
+        """Say whether a trace is one of those kept whatever is in it."""
+        return trace_id[_RANDOM] >= self._threshold
+
+    def ended(self, step: Step) -> None:
+        """Take note of a step that is to be in its trace."""
+        self._offer(step)
 
 
 class DecisionTracer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pdp.core.decision import Entity
 from pdp.core.errors import PdpError
-from pdp.ports import AttributeSource, Caller, ChangeFeed, PolicySource
+from pdp.ports import AttributeSource, Caller, ChangeFeed, PolicySource, Tracer
 from pdp.service import Clocks, PolicyDecisionPoint
 from pdp.watching.events import Cause, Cursor, Why
 from pdp.watching.session import WatchSession
@@ -57,6 +57,7 @@ class WatchHub:
         feed: ChangeFeed,
         clocks: Clocks,
         settings: WatchSettings,
+        tracer: Tracer | None = None,
     ) -> None:
         self.point = point
         self.policies = policies
@@ -64,6 +65,7 @@ class WatchHub:
         self.feed = feed
         self.clocks = clocks
         self.settings = settings
+        self.tracer = tracer
         self.decisions = 0
         self._sessions: dict[str, WatchSession] = {}
         self._index: dict[Target, dict[Watch, WatchSession]] = {}

@@ -19,11 +19,13 @@ from typing import Final, Protocol
 from pdp.core.entities import refs
 from pdp.core.errors import InvalidRequestError, PdpError
 from pdp.core.request import Request, validate
-from pdp.ports import Answer, AttributeSource, Caller, ChangeFeed, PolicySource
+from pdp.core.trace import TraceParent
+from pdp.ports import Answer, AttributeSource, Caller, ChangeFeed, PolicySource, Tracer
 from pdp.service import Clocks, PolicyDecisionPoint
 from pdp.watching.backlog import Backlog, Mark
 from pdp.watching.events import Cause, Event, Opened, Pong, Rejected, Resync, Told, Why
 from pdp.watching.settings import WatchSettings
+from pdp.watching.story import Story, story_of
 from pdp.watching.watch import Watch, turning_time
 
 _ANSWER_SECONDS: Final = 2.0
@@ -48,6 +50,7 @@ class Ground(Protocol):
     feed: ChangeFeed
     clocks: Clocks
     settings: WatchSettings
+    tracer: Tracer | None
     decisions: int
 
     def enter(self, session: WatchSession, watch: Watch) -> bool:
@@ -83,6 +86,7 @@ class WatchSession:
         self._due: list[tuple[float, int]] = []
         self._notices: deque[Callable[[int], Event]] = deque()
         self._work = asyncio.Event()
+        self._story: Story | None = None
 
     def can_resume(self, sequence: int) -> bool:
         """Say whether a caller to whom an event arrived, and none after it, can go on."""
@@ -151,6 +155,9 @@ class WatchSession:
                 for event in await self._next_events(turn):
                     if self.turn == turn:
                         yield event
+                if self._story:
+                    self._story.told(self._ground.clocks.wall())
+                    self._story = None
                 await self._rest()
         finally:
             if self.turn == turn:
@@ -175,7 +182,10 @@ class WatchSession:
             if self.turn != turn:
                 return []
             pairs = zip(marks, answers, strict=True)
-            events += [event for mark, answer in pairs if (event := self._outcome(mark, answer))]
+            told = [event for mark, answer in pairs if (event := self._outcome(mark, answer))]
+            events += told
+            if self._story:
+                self._story.messages = len(told)
         events += [Pong(self._number(), ping.nonce, ping.staleness) for ping in self._backlog.pongs()]
         return events
 
@@ -185,16 +195,22 @@ class WatchSession:
             mark.watch.deciding()
         answers: Sequence[Answer | Exception] = ()
         try:
-            answers = await self._answers([mark.watch.request for mark in marks])
+            self._story = story = await story_of(self._ground, marks, self._due_by())
+            answers = await self._answers([mark.watch.request for mark in marks], story.trace if story else None)
+            if story:
+                story.decided(answers, self._ground.clocks.wall())
         finally:
             if self.turn != turn or len(answers) != len(marks):
                 self._backlog.put_back(mark for mark in marks if self.watches.get(mark.watch.id) is mark.watch)
         return answers
 
-    async def _answers(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
+    def _due_by(self) -> float:
+        return asyncio.get_running_loop().time() + _ANSWER_SECONDS
+
+    async def _answers(self, requests: Sequence[Request], trace: TraceParent | None) -> Sequence[Answer | Exception]:
         """Answer several requests; an error that one of them meets is its own."""
         self._ground.decisions += len(requests)
-        caller = self.caller._replace(deadline=asyncio.get_running_loop().time() + _ANSWER_SECONDS)
+        caller = self.caller._replace(deadline=self._due_by(), trace=trace or self.caller.trace)
         if len(requests) == 1:
             # What a revocation mostly is. Each task would cost it a turn of the loop, behind all other requests.
             return [await _alone(self._ground.point, requests[0], caller)]

@@ -44,7 +44,7 @@ def test_signatures_demanded_of_nobody_are_refused(signatures: int) -> None:
     ids=["one key", "two keys of one name", "one key under two names"],
 )
 def test_more_signatures_than_signers_are_refused(keys: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="demands 2 signers.* keys of 1"):
+    with pytest.raises(ConfigError, match=r"demands 2 signers.* keys of 1"):
         trust_of(PolicySection(bundle_keys=keys, signatures=2))
 
 

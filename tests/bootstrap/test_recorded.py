@@ -17,7 +17,7 @@ from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
 from pdp.core.signals.events import Event
 from pdp.core.signals.plan import Plan, Write
-from pdp.ports import Outcome
+from pdp.ports import Applied, Outcome
 
 SCHEMA = cast("Schema", None)
 EVENT = Event("caep/session-revoked", {}, {}, 1.0, 1.0, "https://idp.example.org", "t-1")
@@ -32,9 +32,9 @@ class Store:
     def __init__(self) -> None:
         self.writes: list[str] = []
 
-    async def apply(self, event: Event, plan: Plan, token_age: float) -> Outcome:
+    async def apply(self, event: Event, plan: Plan, token_age: float) -> Applied:
         self.writes.append(event.id)
-        return self.outcome
+        return Applied(self.outcome, 7)
 
     async def _write(self, schema: Schema, entity: Entity, ref: EntityRef, *_: Any) -> int:
         self.writes.append(str(ref))
@@ -87,9 +87,9 @@ async def test_a_signal_that_changed_something_is_on_record(
     recorded, store, log = parts
     store.outcome = outcome
     plan = Plan(Entity.SESSION, SESSION, (Write("revoked", "true", latch=True),))
-    assert await recorded.apply(EVENT, plan, 60.0) is outcome
+    assert (await recorded.apply(EVENT, plan, 60.0)).outcome is outcome
     changed = outcome in (Outcome.APPLIED, Outcome.KEPT)
-    assert [note["attributes"] for note in log.notes] == ([["revoked"]] if changed else [])
+    assert [(note["attributes"], note["version"]) for note in log.notes] == ([(["revoked"], 7)] if changed else [])
 
 
 async def test_where_nothing_can_be_recorded_nothing_is_written(parts: tuple[RecordedStore, Store, Log]) -> None:

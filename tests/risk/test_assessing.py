@@ -33,7 +33,7 @@ async def idp(world: World, risk: int, at: float) -> Outcome:
     """Let an identity provider say by a signal what the person's risk is."""
     event = Event("caep/risk-level-change", {}, {}, at, at, "https://idp.example.com/", f"jti-{at}-{risk}")
     plan = Plan(Entity.SUBJECT, ALICE, (Write("risk", str(risk), latch=False),))
-    return await world.signals.apply(event, plan, 60.0)
+    return (await world.signals.apply(event, plan, 60.0)).outcome
 
 
 def stored(world: World) -> dict[str, str]:

@@ -28,8 +28,10 @@ async def test_it_can_do_all_that_signals_and_feeds_do(server: Server) -> None:
         rules = rules_of(signals_text())
         event = Event("risc/account-disabled", {}, USER, 2000.0, 2000.0, "https://idp.example.com/", "jti")
         plan = plan_for(event, rules.transmitters[event.issuer], rules, schema)
-        assert await store.apply(event, plan, 60.0) is Outcome.APPLIED
-        assert await store.apply(event, plan, 60.0) is Outcome.DUPLICATE
+        applied = await store.apply(event, plan, 60.0)
+        assert applied.outcome is Outcome.APPLIED
+        assert applied.version > 0
+        assert await store.apply(event, plan, 60.0) == (Outcome.DUPLICATE, 0)
         record = await store.read(schema, *ALICE)
         assert record
         assert record.view.__dict__["account"] == "disabled"

@@ -7,7 +7,9 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
+from pdp.core.decision import Entity
 from pdp.core.reasons import FAULTS, Reason
+from pdp.core.trace import Step, TraceParent, change_trace
 from pdp.ports import Answer
 from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.spans import SpanFactory
@@ -143,3 +145,39 @@ def test_the_resource_names_the_service_and_yields_to_the_environment(monkeypatc
     assert resource["service.name"] == "pdp-east"
     assert resource["deployment.environment.name"] == "test"
     assert resource["service.instance.id"]
+
+
+def test_the_steps_of_a_change_are_one_tree() -> None:
+    change = change_trace(Entity.DEVICE, 1_700_000_000_000_000)
+    factory = SpanFactory("9.8.7", Pseudonyms(KEY))
+    caller = TraceParent(change.trace_id, "ab" * 8, sampled=True)
+    steps = [
+        Step("pdp.signal", change.trace_id, change.cause, "", NOW, NOW + 1, facts={"pdp.signal.event": "x"}),
+        Step("pdp.attributes.write", change.trace_id, change.write, change.cause, NOW, NOW + 1),
+        Step("pdp.watch.decide", change.trace_id, caller.span_id, change.write, NOW, NOW + 2, remote=True),
+    ]
+    signal, write, decide = map(factory.make, steps)
+    evaluate = factory.make(deny(trace=caller))
+    spans = (signal, write, decide, evaluate)
+    assert {f"{it.context.trace_id:032x}" for it in spans} == {change.trace_id}
+    assert signal.parent is None
+    for child, parent in ((write, signal), (decide, write), (evaluate, decide)):
+        assert child.parent is not None
+        assert child.parent.span_id == parent.context.span_id
+    assert [it.kind for it in spans][:2] == [SpanKind.SERVER, SpanKind.CLIENT]
+    assert dict(signal.attributes or {}) == {"pdp.signal.event": "x"}
+    assert (decide.start_time, decide.end_time) == (int(NOW * 1e9), int((NOW + 2) * 1e9))
+    # The ids of one are not those of the next.
+    assert factory.make(deny(trace=caller)).context.span_id not in {it.context.span_id for it in spans}
+
+
+def test_a_step_never_ends_before_it_began() -> None:
+    span = SpanFactory("9.8.7", Pseudonyms(KEY)).make(Step("pdp.signal", "1" * 32, "2" * 16, "", NOW, NOW - 1))
+    assert span.end_time == span.start_time
+
+
+def test_traces_of_changes_say_nothing_of_whose_record_it_is_and_differ() -> None:
+    traces = {change_trace(entity, version) for entity in Entity for version in range(1, 100)}
+    ids = [part for trace in traces for part in (trace.trace_id, trace.cause, trace.write)]
+    assert len(set(ids)) == len(ids) == 3 * 99 * len(Entity)
+    assert change_trace(Entity.DEVICE, 7) == change_trace(Entity.DEVICE, 7)

@@ -17,9 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from pdp.attributes.errors import AttributesInvalidError
 from pdp.attributes.keys import parse_address
@@ -28,6 +26,8 @@ from pdp.attributes.writer import AttributeWriter
 from pdp.core.decision import Entity
 from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
+from pdp.yaml_tree import Node, Scalar, Table, YamlError, read_tree
+from pdp.yaml_tree import Sequence as Items
 
 _SIZE_LIMIT: Final = 16 * 1024 * 1024
 _SHOWN: Final = 20
@@ -45,9 +45,9 @@ class FileRecord:
 
 
 class _ProblemError(Exception):
-    def __init__(self, node: yaml.Node | yaml.NodeEvent, problem: str) -> None:
+    def __init__(self, offset: int, problem: str) -> None:
         super().__init__(problem)
-        self.mark = node.start_mark
+        self.offset = offset
 
 
 def read_file(path: Path, schema: Schema, now: float) -> tuple[FileRecord, ...]:
@@ -62,22 +62,19 @@ def read_file(path: Path, schema: Schema, now: float) -> tuple[FileRecord, ...]:
         AttributesInvalidError: says ``file:line:column: problem`` for each of the first twenty problems.
     """
     text = _read_text(path)
-    problems: list[str] = []
+    problems: list[tuple[int, str]] = []
     records = []
     try:
         for node in _record_nodes(text):
             try:
                 records.append(_record(node, schema, now))
             except _ProblemError as error:
-                problems.append(f"{_where(path, error.mark)}: {error}")
-    except _ProblemError as error:
-        problems.append(f"{_where(path, error.mark)}: {error}")
-    except yaml.MarkedYAMLError as error:
-        problems.append(f"{_where(path, error.problem_mark)}: is not YAML: {error.problem or error.context}")
-    except yaml.YAMLError:
-        problems.append(f"{_where(path, None)}: is not YAML")
+                problems.append((error.offset, str(error)))
+    except (_ProblemError, YamlError) as error:
+        problems.append((error.offset, str(error)))
     if problems:
-        raise AttributesInvalidError("\n".join(problems[:_SHOWN]))
+        shown = problems[:_SHOWN]
+        raise AttributesInvalidError("\n".join(f"{_where(path, text, at)}: {problem}" for at, problem in shown))
     return tuple(records)
 
 
@@ -103,8 +100,9 @@ async def load_file(path: Path, schema: Schema, writer: AttributeWriter, now: fl
     return len(records)
 
 
-def _where(path: Path, mark: Any) -> str:
-    return f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path.name}:1:1"
+def _where(path: Path, text: str, offset: int) -> str:
+    before = text[:offset]
+    return f"{path.name}:{before.count(chr(10)) + 1}:{offset - before.rfind(chr(10))}"
 
 
 def _read_text(path: Path) -> str:
@@ -119,63 +117,54 @@ def _read_text(path: Path) -> str:
         raise AttributesInvalidError(f"{path.name}: is not UTF-8") from None
 
 
-def _record_nodes(text: str) -> list[yaml.Node]:
-    """Give the records of a document, once nothing in it is refused as such."""
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.NodeEvent) and (event.anchor or getattr(event, "tag", None)):
-            raise _ProblemError(event, "anchors, aliases and tags are not allowed")
-    root = yaml.compose(text, Loader=yaml.SafeLoader) or yaml.ScalarNode("", "")
-    keys = _mapping(root, ("version", "records"))
+def _record_nodes(text: str) -> tuple[Node, ...]:
+    keys = _mapping(read_tree(text), ("version", "records"))
     if _scalar(keys["version"]) != _VERSION:
-        raise _ProblemError(keys["version"], f"version: must be {_VERSION}")
+        raise _ProblemError(keys["version"].offset, f"version: must be {_VERSION}")
     return _items(keys["records"])
 
 
-def _record(node: yaml.Node, schema: Schema, now: float) -> FileRecord:
+def _record(node: Node, schema: Schema, now: float) -> FileRecord:
     keys = _mapping(node, _RECORD_KEYS)
     try:
         entity, ref = parse_address(f"{_scalar(keys['entity'])}/{_scalar(keys['id'])}")
     except AttributesInvalidError as error:
-        raise _ProblemError(keys["id"], str(error)) from None
+        raise _ProblemError(keys["id"].offset, str(error)) from None
     nodes = _mapping(keys["attributes"])
     record = FileRecord(entity, ref, {name: _given(value) for name, value in nodes.items()})
     for name, value in record.given.items():
         try:
             encode_all(schema, entity, ref, {name: value}, now)
         except AttributesInvalidError as error:
-            raise _ProblemError(nodes[name], str(error)) from None
+            raise _ProblemError(nodes[name].offset, str(error)) from None
     return record
 
 
-def _given(node: yaml.Node) -> Given:
-    return [_scalar(item) for item in _items(node)] if isinstance(node, yaml.SequenceNode) else _scalar(node)
+def _given(node: Node) -> Given:
+    return [_scalar(item) for item in _items(node)] if isinstance(node, Items) else _scalar(node)
 
 
-def _mapping(node: yaml.Node, expected: Sequence[str] = ()) -> dict[str, yaml.Node]:
+def _mapping(node: Node, expected: Sequence[str] = ()) -> dict[str, Node]:
     """Give a mapping's values by key; with ``expected``, exactly those keys."""
-    if not isinstance(node, yaml.MappingNode):
-        raise _ProblemError(node, "must be a mapping")
-    found: dict[str, yaml.Node] = {}
-    for key, value in node.value:
-        name = _scalar(key)
-        if name in found:
-            raise _ProblemError(key, f"{name}: stands twice in the same mapping")
-        if expected and name not in expected:
-            raise _ProblemError(key, f"{name}: unknown; the keys are {', '.join(expected)}")
-        found[name] = value
+    if not isinstance(node, Table):
+        raise _ProblemError(node.offset, "must be a mapping")
+    for entry in node.entries:
+        if expected and entry.key not in expected:
+            raise _ProblemError(entry.offset, f"{entry.key}: unknown; the keys are {', '.join(expected)}")
+    found = {entry.key: entry.value for entry in node.entries}
     for name in expected:
         if name not in found:
-            raise _ProblemError(node, f"{name}: is missing")
+            raise _ProblemError(node.offset, f"{name}: is missing")
     return found
 
 
-def _items(node: yaml.Node) -> list[yaml.Node]:
-    if not isinstance(node, yaml.SequenceNode):
-        raise _ProblemError(node, "must be a list")
-    return list(node.value)
+def _items(node: Node) -> tuple[Node, ...]:
+    if not isinstance(node, Items):
+        raise _ProblemError(node.offset, "must be a list")
+    return node.items
 
 
-def _scalar(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise _ProblemError(node, "must be a single value")
-    return str(node.value)
+def _scalar(node: Node) -> str:
+    if not isinstance(node, Scalar):
+        raise _ProblemError(node.offset, "must be a single value")
+    return node.text

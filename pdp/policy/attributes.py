@@ -11,7 +11,7 @@ from typing import Any, Final
 from pdp.core.record import View
 from pdp.core.schema import Attribute, Kind, Sensitivity, Value
 from pdp.policy.fields import Fields
-from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence
+from pdp.yaml_tree import Entry, Node, Scalar, Sequence
 
 _KEYS: Final = (
     "values", "minimum", "maximum", "min_items", "required", "default", "max_age", "sensitivity", "past", "latch",

@@ -8,7 +8,7 @@ from typing import Final
 
 from pdp.policy.problems import Problems, did_you_mean
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence, Table
+from pdp.yaml_tree import Entry, Node, Scalar, Sequence, Table
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 DOTTED_NAME: Final = re.compile(r"[a-z][a-z0-9_.]{0,62}", re.ASCII)

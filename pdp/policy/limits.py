@@ -17,7 +17,8 @@ from pdp.core.signals.subjects import FORMATS
 from pdp.policy.fields import Fields
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Node, Scalar, Table, read_yaml
+from pdp.policy.yaml_reader import read_yaml
+from pdp.yaml_tree import Node, Scalar, Table
 
 _RAISED: Final = (Level.MEDIUM, Level.HIGH)
 _NAMES: Final = tuple(level.name for level in _RAISED)

@@ -11,7 +11,8 @@ from pdp.core.decision import Obligation
 from pdp.policy.fields import Fields
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Node, read_yaml
+from pdp.policy.yaml_reader import read_yaml
+from pdp.yaml_tree import Node
 
 _ID: Final = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _ID_HELP: Final = "lower-case letters, digits and -, starting with a letter"

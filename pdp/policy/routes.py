@@ -12,7 +12,8 @@ from pdp.core.schema import Schema
 from pdp.policy.fields import Fields
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Node, read_yaml
+from pdp.policy.yaml_reader import read_yaml
+from pdp.yaml_tree import Node
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~!$&'()*+,=:@-]+|\{[a-z][a-z0-9_]*\}", re.ASCII)

@@ -13,7 +13,8 @@ from pdp.policy.attributes import read_attributes
 from pdp.policy.fields import DOTTED_NAME, Fields
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Node, read_yaml
+from pdp.policy.yaml_reader import read_yaml
+from pdp.yaml_tree import Node
 
 _REQUIRED: Final = ("subject_types", "actions", "limits", "subject", "device", "session", "context", "resources")
 _OPTIONAL: Final = ("identifiers", "step_up", "bindings")

@@ -27,7 +27,8 @@ from pdp.core.signals.subjects import FORMATS, MEMBERS
 from pdp.policy.fields import Fields
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence, Table, read_yaml
+from pdp.policy.yaml_reader import read_yaml
+from pdp.yaml_tree import Entry, Node, Scalar, Sequence, Table
 
 _ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",

@@ -1,156 +1,27 @@
-"""YAML, as much of it as a policy file needs, with the position of every value.
-
-Anchors, aliases, tags, several documents, duplicate keys and deep nesting are refused. A plain scalar is a number,
-``true``, ``false`` or null only as YAML 1.2's core schema has it; ``no``, ``on`` and ``1:30`` are texts.
-"""
+"""Policy files in YAML: a tree of values, or a problem with its place."""
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
+from pdp.yaml_tree import Node, YamlError, read_tree
 
 SIZE_LIMIT: Final = 512 * 1024
-_DEPTH_LIMIT: Final = 12
-_INT: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})", re.ASCII)
-_FLOAT: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,9}", re.ASCII)
-_CONSTANTS: Final[Mapping[str, bool | None]] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """Any value; ``offset`` is where it starts in the source's text, 0-based."""
-
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar(Node):
-    """A single value, as it was written and as it is meant."""
-
-    text: str
-    value: bool | int | float | str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence(Node):
-    """A list."""
-
-    items: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A key of a mapping and its value; ``offset`` is where the key starts."""
-
-    key: str
-    offset: int
-    value: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Table(Node):
-    """A mapping, its entries in the order of the file."""
-
-    entries: tuple[Entry, ...]
-
-
-class _RefusedError(Exception):
-    def __init__(self, offset: int, problem: str, help_: str = "") -> None:
-        super().__init__(problem)
-        self.offset = offset
-        self.problem = problem
-        self.help = help_
+# Of a policy that is read again after a change, most files are the same as before.
+_document: Final = functools.lru_cache(maxsize=16)(read_tree)
 
 
 def read_yaml(source: Source, problems: Problems) -> Node | None:
-    """Read the one document of a file; None, and a problem, if it is not the YAML described above."""
+    """Read the one document of a file; None, and a problem, if it is not the YAML of ``pdp.yaml_tree``."""
     if len(source.text) > SIZE_LIMIT:
         problems.add(source.problem(0, f"is larger than {SIZE_LIMIT} characters"))
         return None
     try:
         return _document(source.text)
-    except _RefusedError as error:
+    except YamlError as error:
         problems.add(source.problem(error.offset, error.problem, error.help))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problems.add(source.problem(mark.index if mark else 0, f"is not YAML: {error.problem or error.context}"))
-    except yaml.reader.ReaderError as error:
-        problems.add(source.problem(error.position, "is not YAML: a character that YAML does not permit"))
-    return None
-
-
-@functools.lru_cache(maxsize=16)
-def _document(text: str) -> Node:
-    """Compose a document; of a policy that is read again after a change, most files are the same as before."""
-    return _Composer(text).document()
-
-
-class _Composer:
-    def __init__(self, text: str) -> None:
-        self._length = len(text)
-        self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
-
-    def document(self) -> Node:
-        self._next()  # the start of the stream
-        start = self._next()
-        if not isinstance(start, yaml.DocumentStartEvent):
-            raise _RefusedError(0, "is empty")
-        if start.tags or start.version:
-            raise _RefusedError(0, "a YAML directive", "delete the line")
-        node = self._node(self._next(), 0)
-        self._next()  # the end of the document
-        after = self._next()
-        if not isinstance(after, yaml.StreamEndEvent):
-            raise _RefusedError(min(after.start_mark.index, self._length), "a second document", "delete the ---")
-        return node
-
-    def _next(self) -> Any:
-        return next(self._events)
-
-    def _node(self, event: Any, depth: int) -> Node:
-        at = event.start_mark.index
-        if depth > _DEPTH_LIMIT:
-            raise _RefusedError(at, f"nested more than {_DEPTH_LIMIT} deep")
-        if isinstance(event, yaml.AliasEvent):
-            raise _RefusedError(at, "an alias", "write the value out")
-        if event.anchor is not None:
-            raise _RefusedError(at, "an anchor", "delete the &name")
-        if event.tag is not None:
-            raise _RefusedError(at, "a tag", "delete the !name")
-        if isinstance(event, yaml.ScalarEvent):
-            plain = event.style is None
-            return Scalar(at, event.value, _resolve(event.value) if plain else event.value)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return Sequence(at, tuple(self._items(depth)))
-        return Table(at, tuple(self._entries(depth)))
-
-    def _items(self, depth: int) -> Iterator[Node]:
-        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
-            yield self._node(event, depth + 1)
-
-    def _entries(self, depth: int) -> Iterator[Entry]:
-        seen: set[str] = set()
-        while not isinstance(event := self._next(), yaml.MappingEndEvent):
-            key = self._node(event, depth + 1)
-            if not isinstance(key, Scalar):
-                raise _RefusedError(key.offset, "a key that is not a text")
-            if key.text in seen:
-                raise _RefusedError(key.offset, f"the key {key.text!r} stands twice in the same mapping")
-            seen.add(key.text)
-            yield Entry(key.text, key.offset, self._node(self._next(), depth + 1))
-
-
-def _resolve(text: str) -> bool | int | float | str | None:
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _INT.fullmatch(text):
-        return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+        return None

@@ -17,8 +17,8 @@ from typing import Final
 from pdp.core.policy import PolicySnapshot
 from pdp.policy.fields import Fields
 from pdp.policy.problems import Problems, did_you_mean
-from pdp.policy.yaml_reader import Node, Scalar
 from pdp.workbench.testing.documents import read_document
+from pdp.yaml_tree import Node, Scalar
 
 FILE: Final = "review.yaml"
 THRESHOLDS: Final[Mapping[str, float]] = {"rules": 100.0, "sides": 95.0, "combinations": 0.0, "mutants": 95.0}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Node, Scalar, Sequence, Table, read_yaml
+from pdp.policy.yaml_reader import read_yaml
+from pdp.yaml_tree import Node, Scalar, Sequence, Table
 
 
 def plain(node: Node) -> Any:

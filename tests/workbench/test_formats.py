@@ -12,7 +12,7 @@ from pdp.core.errors import PolicyInvalidError
 from pdp.engine.matcher import CompiledEngine
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Node, Scalar, Sequence, Table, read_yaml
+from pdp.policy.yaml_reader import read_yaml
 from pdp.workbench.coverage import measure
 from pdp.workbench.files import read_policy
 from pdp.workbench.formats import FORMATS, json_schema
@@ -21,6 +21,7 @@ from pdp.workbench.lint import lint
 from pdp.workbench.starting import TEMPLATES, template_files, write_files
 from pdp.workbench.testing import read_suites, run
 from pdp.workbench.verify import Prover, Status, read_invariants
+from pdp.yaml_tree import Node, Scalar, Sequence, Table
 from tests.workbench.example import Change, opened
 from tests.workbench.json_schema import fits
 

@@ -6,13 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pdp.policy.problems import Problems
-from pdp.policy.source import Source
-from pdp.policy.yaml_reader import read_yaml
-from pdp.workbench.testing.documents import _compose
 from tests.cases.case_files import POLICIES
 from tests.workbench_testing.small import CASES, HEAD, MATRIX, loaded, refused, results_of, suites_of, write
 
@@ -168,21 +162,6 @@ def test_a_file_cut_short_or_misnamed_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_file_of_tests_is_refused(tmp_path: Path) -> None:
     assert any("holds no test" in it.problem for it in refused(write(tmp_path, "")))
-
-
-@pytest.mark.parametrize("path", sorted(POLICIES.rglob("*.yaml")), ids=lambda path: path.name)
-def test_the_fast_reader_reads_alike(path: Path) -> None:
-    problems = Problems()
-    source = Source(path.name, path.read_text())
-    assert _compose(source.text) == read_yaml(source, problems)
-    assert not problems
-
-
-@given(st.text(st.sampled_from("ab:-{}[],'\"#&*!|> \n~1.\u00e9"), max_size=30))
-def test_the_fast_reader_reads_nothing_that_the_strict_one_refuses(text: str) -> None:
-    problems = Problems()
-    strict, fast = read_yaml(Source("x", text), problems), _compose(text)
-    assert fast is None or (fast == strict and not problems), (fast, strict, problems.in_order())
 
 
 def test_the_sample_names_each_test_once() -> None:

@@ -23,9 +23,10 @@ from pdp.policy.fields import Fields
 from pdp.policy.files import read_file
 from pdp.policy.problems import Problems, did_you_mean
 from pdp.policy.source import decode, require_end
-from pdp.policy.yaml_reader import Node, read_yaml
+from pdp.policy.yaml_reader import read_yaml
 from pdp.workbench.logic.reading import Path
 from pdp.workbench.review import Review, read_review
+from pdp.yaml_tree import Node
 
 FILE: Final = "lint.yaml"
 _TELLING: Final = re.compile(r"card|(^|_)pan(_|$)|health|medical|patient|clinical|diagnos|(^|_)phi(_|$)")

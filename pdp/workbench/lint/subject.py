@@ -9,10 +9,11 @@ from pdp.core.condition.nodes import refs
 from pdp.core.decision import Entity
 from pdp.core.policy import WILDCARD, PolicySnapshot, Rule
 from pdp.policy.problems import Problems
-from pdp.policy.yaml_reader import Node, read_yaml
+from pdp.policy.yaml_reader import read_yaml
 from pdp.workbench.files import PolicyFiles
 from pdp.workbench.lint.settings import Settings
 from pdp.workbench.logic.scope import TypeScope
+from pdp.yaml_tree import Node
 
 
 class Subject:

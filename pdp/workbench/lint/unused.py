@@ -10,7 +10,6 @@ from pdp.core.decision import Effect, Entity
 from pdp.core.policy import WILDCARD
 from pdp.policy.files import OBLIGATIONS, ROUTES, SCHEMA
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Node, Scalar, Sequence, Table
 from pdp.workbench.files import Span
 from pdp.workbench.lint.findings import (
     UNUSED_ACTION,
@@ -25,6 +24,7 @@ from pdp.workbench.lint.findings import (
 from pdp.workbench.lint.subject import Subject
 from pdp.workbench.logic.formula import Among
 from pdp.workbench.logic.reading import Path
+from pdp.yaml_tree import Node, Scalar, Sequence, Table
 
 _PURPOSE: Final[Path] = (Entity.CONTEXT, "purpose")
 

@@ -14,8 +14,8 @@ from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
 from pdp.policy.fields import Fields
 from pdp.policy.problems import did_you_mean
-from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence
 from pdp.workbench.testing.world import Owner, RecordFiles, Stored, stored_text
+from pdp.yaml_tree import Entry, Node, Scalar, Sequence
 
 SECTIONS: Final[Mapping[str, Entity]] = {
     "subjects": Entity.SUBJECT,

@@ -9,8 +9,8 @@ from typing import Any, Final
 from pdp.core.decision import Effect
 from pdp.policy.fields import Fields
 from pdp.policy.problems import did_you_mean
-from pdp.policy.yaml_reader import Entry, Node, Scalar, Sequence
 from pdp.workbench.testing.options import EXPECTED, OptionReader
+from pdp.yaml_tree import Entry, Node, Scalar, Sequence
 
 REQUIRED: Final = ("name", "who", "actions", "resources")
 OPTIONAL: Final = ("request", "each", "given", "allow", "deny")

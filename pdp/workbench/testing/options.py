@@ -11,8 +11,8 @@ from pdp.core.policy import PolicySnapshot
 from pdp.core.reasons import Reason
 from pdp.policy.fields import Fields
 from pdp.policy.problems import did_you_mean
-from pdp.policy.yaml_reader import Node, Scalar
 from pdp.workbench.testing.requests import OPTIONS, REFERENCES
+from pdp.yaml_tree import Node, Scalar
 
 EXPECTED: Final = ("reasons", "rules", "obligations", "step_up", "valid_for")
 _REASON: Final = re.compile(r"([A-Z_]+)(?:\(([^()]+)\))?", re.ASCII)

@@ -19,7 +19,6 @@ from pdp.core.request import Request, validate
 from pdp.policy.fields import Fields
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
-from pdp.policy.yaml_reader import Entry, Node
 from pdp.workbench.testing import matrix as matrices
 from pdp.workbench.testing.cases import Case, Suite
 from pdp.workbench.testing.documents import files_of_tests, read_document
@@ -28,6 +27,7 @@ from pdp.workbench.testing.matrix import read_matrix
 from pdp.workbench.testing.options import OptionReader
 from pdp.workbench.testing.requests import make_request
 from pdp.workbench.testing.world import Changes, RecordFiles, World
+from pdp.yaml_tree import Entry, Node
 
 _OPTIONAL: Final = ("description", "attributes", *SECTIONS, "defaults", "cases", "matrices")
 _CASE: Final = ("name", "expect")

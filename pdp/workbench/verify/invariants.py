@@ -38,7 +38,8 @@ from pdp.policy.files import read_file
 from pdp.policy.links import role_names
 from pdp.policy.problems import Problems, did_you_mean
 from pdp.policy.source import Source, decode, require_end
-from pdp.policy.yaml_reader import Node, Scalar, Sequence, read_yaml
+from pdp.policy.yaml_reader import read_yaml
+from pdp.yaml_tree import Node, Scalar, Sequence
 
 FILE: Final = "invariants.yaml"
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{2,63}", re.ASCII)

@@ -13,10 +13,11 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pdp.audit.checkpoint import Checkpoint, indexed_trees, tree_index
-from pdp.audit.recovery import CHECKPOINT_FILE, ResumePoint
+from pdp.audit.recovery import CHECKPOINT_FILE
+from pdp.audit.resume import RECORDS_BETWEEN, ResumePoint
 from pdp.audit.segment import CHECKPOINTS, ChainState, list_workers, replace_file
 from pdp.signing.errors import NoteError
 from pdp.signing.note import Signer, Verifier
@@ -96,6 +97,22 @@ class AnchorPump:
         return True
 
 
+class Place(NamedTuple):
+    """Where in the open segment the last record lies.
+
+    Attributes:
+        segment: the open segment.
+        last: the offset of the record's frame.
+        end: the end of that frame.
+        templates: the offsets of the segment's DEFINITION frames.
+    """
+
+    segment: Path
+    last: int
+    end: int
+    templates: Sequence[int]
+
+
 class Checkpointer:
     """Signs and publishes the checkpoints of one worker's tree."""
 
@@ -104,19 +121,19 @@ class Checkpointer:
         self._origin = origin
         self._signer = signer
         self._pump = pump
+        self._resumable = 0  # the size at the newest resume point
 
     def sign(self, state: ChainState) -> str:
         """The signed checkpoint of a state; nothing is written."""
         return Checkpoint(self._origin, state.seq, state.frontier.root()).sign(self._signer)
 
-    def publish(self, state: ChainState, segment: Path, offset: int, last: int) -> None:
+    def publish(self, state: ChainState, place: Place, *, final: bool) -> None:
         """Sign a state whose records are on the disk, and publish the checkpoint.
 
         Args:
-            state: the state after the record whose frame lies at `[last, offset)` of the segment.
-            segment: the open segment.
-            offset: the end of that frame.
-            last: its begin.
+            state: the state after the last record.
+            place: where that record lies.
+            final: whether the log is being closed, and opened again from here.
 
         Raises:
             OSError: the checkpoint cannot be written.
@@ -124,10 +141,12 @@ class Checkpointer:
         note = self.sign(state)
         # In this order: a crash between the two never leaves a `.ckpt` that is ahead of `checkpoint`.
         replace_file(self._folder / CHECKPOINT_FILE, note.encode())
-        with segment.with_suffix(CHECKPOINTS).open("a", encoding="utf-8") as file:
+        with place.segment.with_suffix(CHECKPOINTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(note, ensure_ascii=False) + "\n")
-        base = int(segment.stem)
-        ResumePoint(note, base, offset, last, tuple(state.frontier.nodes)).save(self._folder)
+        if final or state.seq - self._resumable >= RECORDS_BETWEEN:
+            frontier, templates = tuple(state.frontier.nodes), tuple(place.templates)
+            ResumePoint(note, place.last, place.end, frontier, templates).append(place.segment)
+            self._resumable = state.seq
         self._pump.offer(self._origin, note)
         index = write_index(self._folder.parent, self._signer)
         if index is not None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from time import monotonic, time_ns
 
-from pdp.audit.checkpoints import Anchor, AnchorPump, Checkpointer
+from pdp.audit.checkpoints import Anchor, AnchorPump, Checkpointer, Place
 from pdp.audit.clock import Stamp
 from pdp.audit.encoding import RecordEncoder
 from pdp.audit.errors import AuditUnavailable
@@ -68,10 +68,10 @@ class _Due:
     leaves: list[bytes]
     dirty: bool
     sign: bool
+    final: bool
     seq: int
     link: bytes
-    offset: int
-    last: int
+    place: Place
 
 
 _Waiter = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"] | BlockingFuture[None]
@@ -130,7 +130,7 @@ class DecisionLog:
             self._checkpointer = Checkpointer(folder, self._origin, self._keys.signer, self._pump)
             self._signed = recovery.signed
             self._signed_at = self._space_checked_at = monotonic()
-            self._last_bytes = 0
+            self._last_bytes = 0  # of the last frame
             self._housekeeper = Housekeeper(self._settings)
             self._begin_segment()
             self._check_space()
@@ -242,7 +242,8 @@ class DecisionLog:
 
     def _frames(self, records: Iterable[Record | Answer]) -> bytes:
         """Encode, chain and frame. Advances the state, so whatever goes wrong here poisons the log."""
-        encode, parts, leaves = self._encoder.encode, [], self._leaves
+        encode, leaves = self._encoder.encode, self._leaves
+        parts: list[bytes] = []
         link, seq = self._link, self._seq
         # One reading for what is written at once: between its records only the seq tells.
         time, stepped_back = self._stamp.now()
@@ -250,6 +251,7 @@ class DecisionLog:
             for record in _marked(records, stepped_back) if stepped_back else records:
                 tag, stored, leaf_input, definition = encode(record, seq, time)
                 if definition is not None:
+                    self._templates.append(self._end + sum(map(len, parts)))
                     parts.append(frame(DEFINITION, seq, link, definition))
                 leaf = sha256(leaf_input).digest()
                 leaves.append(leaf)
@@ -260,7 +262,9 @@ class DecisionLog:
             raise self._poison(error) from error
         self._link, self._seq = link, seq
         self._last_bytes = len(parts[-1]) if parts else self._last_bytes
-        return b"".join(parts)
+        data = b"".join(parts)
+        self._end += len(data)
+        return data
 
     def _poison(self, error: Exception) -> AuditUnavailable:
         """Refuse everything from now on; answers the error to raise. The first failure counts."""
@@ -301,10 +305,10 @@ class DecisionLog:
         leaves: list[bytes] = []
         if final or sign or len(self._leaves) >= _FOLD_FROM:
             leaves, self._leaves = self._leaves, leaves
-        # In fsync mode the bytes are not in the file yet; the offsets are what they will be.
-        offset = self._output.size + len(data)
-        last = offset - self._last_bytes
-        return _Due(data, waiters, leaves, dirty, sign, self._seq, self._link, offset, last)
+        place = Place(
+            self._output.path, self._end - self._last_bytes, self._end, tuple(self._templates) if sign else ()
+        )
+        return _Due(data, waiters, leaves, dirty, sign, final, self._seq, self._link, place)
 
     def _see_through(self, due: _Due) -> AuditUnavailable | None:
         if self._failure is not None:
@@ -317,7 +321,7 @@ class DecisionLog:
             self._tree.extend(due.leaves)
             if due.sign:
                 state = ChainState(due.seq, due.link, self._tree)
-                self._checkpointer.publish(state, self._output.path, due.offset, due.last)
+                self._checkpointer.publish(state, due.place, final=due.final)
                 self._signed, self._signed_at = due.seq, monotonic()
         except Exception as error:  # noqa: BLE001  nobody above could do anything else with it
             return self._poison(error)
@@ -371,6 +375,9 @@ class DecisionLog:
         path.unlink(missing_ok=True)  # a segment of this base holds no record: recovery would have counted it
         self._output = SegmentOutput(path, header)
         self._encoder.start_segment(sealer)
+        # Where the segment will end once all that is pending is written, and where its templates lie.
+        self._end = self._output.size
+        self._templates: list[int] = []
         self._begun_at = monotonic()
 
     def _check_space(self) -> None:

@@ -13,7 +13,16 @@ from pathlib import Path
 from pdp.audit.keys import load_ring
 from pdp.audit.sealing import KeyRing
 from pdp.audit.searchindex import build, is_current, latest_time
-from pdp.audit.segment import CHECKPOINTS, INDEX, SegmentFile, SegmentReader, compress, list_segments, sync_folder
+from pdp.audit.segment import (
+    CHECKPOINTS,
+    INDEX,
+    RESUME,
+    SegmentFile,
+    SegmentReader,
+    compress,
+    list_segments,
+    sync_folder,
+)
 from pdp.core.errors import PdpError
 
 _DAY_MICROS = 86_400 * 1_000_000
@@ -43,6 +52,7 @@ def maintain(folder: Path, ring: KeyRing | None, retention_days: int, *, pack: b
 
 
 def _see_to(segment: SegmentFile, ring: KeyRing | None, *, pack: bool) -> None:
+    segment.beside(RESUME).unlink(missing_ok=True)
     if not is_current(segment):
         build(segment, ring)
     if pack and not segment.compressed:
@@ -66,7 +76,7 @@ def _expire(folder: Path, ring: KeyRing | None, retention_days: int) -> None:
             return
         if latest >= oldest_kept:
             return
-        for path in (segment.path, segment.beside(INDEX), segment.beside(CHECKPOINTS)):
+        for path in (segment.path, segment.beside(INDEX), segment.beside(CHECKPOINTS), segment.beside(RESUME)):
             path.unlink(missing_ok=True)
         sync_folder(folder)
 

@@ -1,24 +1,19 @@
 """Finding where a worker's log stands when it is opened.
 
-The state is resumed from the newest signed checkpoint and the frames after it are replayed; without a usable one the
-last segment is replayed whole. A torn tail is moved to a file beside the segment, never thrown away. What a crash
+The state is resumed from the newest signed resume point and the frames after it are replayed; without a usable one
+the last segment is replayed whole. A torn tail is moved to a file beside the segment, never thrown away. What a crash
 cannot have done (a broken chain, records missing that a checkpoint vouches for) is not repaired: LogDamaged.
 """
 
-import json
-import mmap
 import os
-from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from struct import error as struct_error
 
 from pdp.audit.checkpoint import Checkpoint
-from pdp.audit.decoding import Decoder
-from pdp.audit.errors import FormatError, LogDamaged, ProofError
-from pdp.audit.framing import DEFINITION, HEAD, HEAD_BYTES, MAGIC, MAX_TEMPLATE
-from pdp.audit.merkle import Frontier
+from pdp.audit.errors import FormatError, LogDamaged
+from pdp.audit.framing import HEAD, HEAD_BYTES, MAGIC
 from pdp.audit.replay import Fault, Kind, Replay, replay
+from pdp.audit.resume import resume_points
 from pdp.audit.segment import (
     ChainState,
     SegmentFile,
@@ -32,7 +27,6 @@ from pdp.signing.errors import NoteError
 from pdp.signing.note import Verifier
 
 CHECKPOINT_FILE = "checkpoint"
-RESUME_FILE = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,56 +55,6 @@ class Recovery:
     state: ChainState
     signed: int
     torn: TornTail | None
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """A place in a segment whose state is known: just after record `seq - 1`, at the newest checkpoint.
-
-    Nothing in it is trusted: the frontier must add up to the signed root, and the link is read from the last frame.
-    """
-
-    note: str
-    base: int
-    offset: int
-    last: int
-    frontier: tuple[bytes, ...]
-
-    def save(self, folder: Path) -> None:
-        """Replace the folder's resume point."""
-        value = {
-            "note": self.note,
-            "base": self.base,
-            "offset": self.offset,
-            "last": self.last,
-            "frontier": [b64encode(node).decode() for node in self.frontier],
-        }
-        (folder / (RESUME_FILE + ".partial")).write_text(json.dumps(value), encoding="utf-8")
-        (folder / (RESUME_FILE + ".partial")).replace(folder / RESUME_FILE)
-
-    @classmethod
-    def load(cls, folder: Path) -> "ResumePoint | None":
-        """The folder's resume point, if there is a readable one."""
-        try:
-            value = json.loads((folder / RESUME_FILE).read_text("utf-8"))
-            frontier = tuple(b64decode(node, validate=True) for node in value["frontier"])
-            return cls(value["note"], int(value["base"]), int(value["offset"]), int(value["last"]), frontier)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def state(self, reader: SegmentReader, origin: str, verifier: Verifier) -> ChainState | None:
-        """The state it stands for, or None if it does not hold."""
-        try:
-            checkpoint = Checkpoint.open(self.note, [verifier])
-            frontier = Frontier(checkpoint.size, self.frontier)
-            tag, seq, link, _, end = reader.frame_at(self.last)
-        except (NoteError, ProofError, FormatError):
-            return None
-        if checkpoint.origin != origin or frontier.root() != checkpoint.root:
-            return None
-        if tag > MAX_TEMPLATE or seq != checkpoint.size - 1 or end != self.offset:
-            return None
-        return ChainState(checkpoint.size, link, frontier)
 
 
 def recover(folder: Path, origin: str, verifier: Verifier) -> Recovery:
@@ -167,7 +111,9 @@ def _recover_segment(segment: SegmentFile, newest: Checkpoint | None, origin: st
             total = reader.size
     except (FormatError, NoteError) as error:
         raise LogDamaged(f"{segment.path}: {error}") from None
-    _check_outcome(outcome, newest, segment)
+    objection = _objection(outcome, newest, segment)
+    if objection is not None:
+        raise LogDamaged(f"{segment.path}: {objection}")
     torn = _cut(segment, outcome.fault, total) if outcome.fault else None
     _sync(segment)
     return Recovery(outcome.state, newest.size if newest else 0, torn)
@@ -190,45 +136,38 @@ def _replay_from_checkpoint(
     newest: Checkpoint | None,
     verifier: Verifier,
 ) -> Replay:
-    data, decoder = reader.whole(), header.decoder(None)
-    sizes = [newest.size] if newest else []
-    point = ResumePoint.load(segment.path.parent)
-    if point and point.base == segment.base and point.offset <= reader.size:
-        state = point.state(reader, header.origin, verifier)
-        if state and _learn_templates(data, start, point.offset, decoder):
-            return replay(data, point.offset, state, decoder, sizes)
+    """Replay what follows the newest resume point that holds; without one, the whole segment."""
+    data, sizes = reader.whole(), [newest.size] if newest else []
+    for point in resume_points(segment):
+        signed = point.signed(header.origin, verifier)
+        if signed is None:
+            continue
+        if newest is None or signed.size > newest.size:
+            found = f"is of size {newest.size}: an older one was put back" if newest else "is missing"
+            raise LogDamaged(f"{segment.path.parent / CHECKPOINT_FILE} {found}; size {signed.size} was signed")
+        decoder = header.decoder(None)
+        state = point.state(signed, reader, decoder)
+        if state is not None:
+            outcome = replay(data, point.offset, state, decoder, sizes)
+            if _objection(outcome, newest, segment) is None:
+                return outcome
+            break
     return replay(data, start, header.state(), header.decoder(None), sizes)
 
 
-def _learn_templates(data: "bytes | mmap.mmap", offset: int, until: int, decoder: Decoder) -> bool:
-    """Show the decoder the templates defined before an offset; False if the frames do not lead there."""
-    unpack = HEAD.unpack_from
-    try:
-        while offset < until:
-            _, length, tag, seq, _ = unpack(data, offset)
-            end = offset + HEAD_BYTES + length
-            if tag == DEFINITION:
-                decoder.define(seq, data[offset + HEAD_BYTES : end])
-            offset = end
-    except (FormatError, struct_error):
-        return False
-    return offset == until
-
-
-def _check_outcome(outcome: Replay, newest: Checkpoint | None, segment: SegmentFile) -> None:
-    """Refuse what a crash cannot explain."""
+def _objection(outcome: Replay, newest: Checkpoint | None, segment: SegmentFile) -> str | None:
+    """What a crash cannot explain."""
     fault = outcome.fault
     if fault and fault.kind not in (Kind.CUT, Kind.DAMAGED):
-        raise LogDamaged(f"{segment.path}: {fault.detail} (byte {fault.offset})")
+        return f"{fault.detail} (byte {fault.offset})"
     if newest is None or newest.size < segment.base:
-        return
+        return None
     if outcome.state.seq < newest.size:
         where = f" (byte {fault.offset}: {fault.detail})" if fault else ""
-        raise LogDamaged(
-            f"{segment.path}: {outcome.state.seq} records are left of {newest.size} that a checkpoint signs{where}"
-        )
+        return f"{outcome.state.seq} records are left of {newest.size} that a checkpoint signs{where}"
     if outcome.roots.get(newest.size) != newest.root:
-        raise LogDamaged(f"{segment.path}: the first {newest.size} records are not the ones the checkpoint signs")
+        return f"the first {newest.size} records are not the ones the checkpoint signs"
+    return None
 
 
 def _sync(segment: SegmentFile) -> None:

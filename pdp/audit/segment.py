@@ -1,7 +1,8 @@
 """Segment files: their names, their header, and reading them whether open, closed or compressed.
 
 A worker's folder holds `<first seq, 20 digits>.log` (raw), or `.logz` once compressed; beside it `.idx` (the search
-index of a closed segment) and `.ckpt` (the checkpoints signed while it was open, one JSON string a line).
+index of a closed segment), `.ckpt` (the checkpoints signed while it was open, one JSON string a line) and, while it
+is open, `.resume` (places from which recovery can go on).
 A compressed segment is the raw bytes in zlib blocks of 64 KiB, so that one record can be read without the rest.
 """
 
@@ -25,7 +26,7 @@ from pdp.audit.framing import FIRST_LINK, HEAD, HEAD_BYTES, HEADER, MAGIC, MAX_P
 from pdp.audit.merkle import Frontier
 from pdp.audit.sealing import KeyRing, WrappedKey
 
-RAW, COMPRESSED, INDEX, CHECKPOINTS = ".log", ".logz", ".idx", ".ckpt"
+RAW, COMPRESSED, INDEX, CHECKPOINTS, RESUME = ".log", ".logz", ".idx", ".ckpt", ".resume"
 BLOCK_BYTES = 1 << 16
 _ZMAGIC = b"PDPLOGZ\x01"
 _FOOTER = Struct("<QQI8s")

@@ -9,6 +9,7 @@ from pdp.audit.identifiers import IdentifierPolicy
 
 _WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MIN_SEGMENT = 4096
+_MAX_UNSIGNED = 500_000
 
 
 class Durability(StrEnum):
@@ -36,7 +37,8 @@ class LogSettings:
         identifiers: which identifiers are clear, pseudonyms or left out.
         segment_bytes: a segment is closed when it is at least this large (raw bytes).
         segment_seconds: or when it is this old.
-        checkpoint_records: a checkpoint is signed after this many records,
+        checkpoint_records: a checkpoint is signed after this many records, at most 500,000: it bounds how much is
+            replayed when the log is opened after a crash,
         checkpoint_seconds: or this long after the last one if there are new records.
         retention_days: closed segments whose newest record is older are removed; 0 keeps everything.
         anchors: where signed checkpoints go besides, so that a cut tail can be seen: ``file:<folder>``, ideally a
@@ -68,6 +70,8 @@ class LogSettings:
             raise ValueError(f"a segment is at least {_MIN_SEGMENT} bytes and open for more than 0 seconds")
         if self.checkpoint_records < 1 or self.checkpoint_seconds <= 0 or self.max_pending < 1:
             raise ValueError("checkpoint_records, checkpoint_seconds and max_pending are positive")
+        if self.checkpoint_records > _MAX_UNSIGNED:
+            raise ValueError(f"checkpoint_records is at most {_MAX_UNSIGNED}")
         if self.retention_days < 0 or self.min_free_bytes < 0:
             raise ValueError("retention_days and min_free_bytes are not negative")
 

@@ -266,7 +266,7 @@ def test_the_last_segment_rechained_differs_from_the_signed_root(tmp_path: Path,
 
 def without_traces(folder: Path, directory: Path) -> None:
     """Remove every signature inside the directory that a shorter log would contradict."""
-    for path in [*folder.glob("*.ckpt"), folder / "checkpoint", folder / "resume", directory / "index"]:
+    for path in [*folder.glob("*.ckpt"), *folder.glob("*.resume"), folder / "checkpoint", directory / "index"]:
         path.unlink(missing_ok=True)
 
 

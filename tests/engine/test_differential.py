@@ -21,7 +21,7 @@ COMPARISONS = int(os.environ.get("PDP_FUZZ_COMPARISONS", "50000"))
 SEED = time.time_ns() if "PDP_FUZZ_COMPARISONS" in os.environ else 0
 SHARDS = 4
 REQUESTS_PER_WORLD = 50
-WORLDS = max(1, COMPARISONS * 107 // (100 * SHARDS * REQUESTS_PER_WORLD))  # some policies do not load
+WORLDS = max(1, COMPARISONS * 115 // (100 * SHARDS * REQUESTS_PER_WORLD))  # some policies do not load
 
 
 def custom(*arguments: object) -> bool:

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from pdp.engine.compiled import patterns
 from pdp.engine.compiled.blocks import Entry, Fused, Leaf, merged
 from pdp.engine.compiled.conditions import Equality, Path
+from pdp.engine.compiled.keys import EqualKeys, RoleKeys, make_keys
 from pdp.engine.compiled.pacing import paced
 from pdp.engine.compiled.plan import Dimension
 from pdp.engine.compiled.roles import DomainRoles, Roles
 from pdp.engine.compiled.writing import Fields
 
-_ANY: Final = None
 _MAX_REMEMBERED: Final = 1 << 16
 _SPLIT_FROM: Final = 12
 _MAX_PARTS: Final = 16
@@ -135,79 +134,6 @@ def gather(node: dict[Any, Bucket], keys: Collection[object]) -> Bucket | list[B
     return found
 
 
-class EqualKeys:
-    """Keys for ``path == field``, with or without a wildcard."""
-
-    def __init__(self, dimension: Dimension) -> None:
-        self._column = dimension.column
-        self._wildcard = dimension.wildcard
-        self.known: dict[str, str] = {}
-
-    def of_row(self, row: Fields) -> object:
-        """The key a row is filed under."""
-        text = row[self._column]
-        return _ANY if text == self._wildcard else self.known.setdefault(text, text)
-
-    def of_request(self, value: str, _domain: str) -> Collection[object]:
-        """The keys a request looks under."""
-        return (value,) if self._wildcard is None else (value, _ANY)
-
-
-class RoleKeys:
-    """Keys for ``g(path, field)``: a request looks under every name it inherits."""
-
-    def __init__(self, dimension: Dimension, roles: Roles | DomainRoles) -> None:
-        self._column = dimension.column
-        self._wildcard = dimension.wildcard
-        self._reach = roles.reach
-        names = roles.names() if isinstance(roles, Roles) and dimension.wildcard is not None else ()
-        self.known: dict[str, str] = {name: name for name in names}
-
-    def of_row(self, row: Fields) -> object:
-        """The key a row is filed under."""
-        text = row[self._column]
-        if text == self._wildcard:
-            return _ANY
-        return self.known.setdefault(text, text)
-
-    def of_request(self, value: str, domain: str) -> Collection[object]:
-        """The keys a request looks under."""
-        reached = self._reach(value, domain)
-        return reached if self._wildcard is None else (*reached, _ANY)
-
-
-class PrefixKeys:
-    """Keys for a pattern function: the literal start of each pattern, which every matching text shares."""
-
-    def __init__(self, dimension: Dimension) -> None:
-        self._column = dimension.column
-        self._name = dimension.function
-        self._lengths: set[int] = set()
-
-    def of_row(self, row: Fields) -> object:
-        """The key a row is filed under."""
-        prefix = patterns.literal_prefix(self._name, row[self._column])
-        self._lengths.add(len(prefix))
-        return prefix
-
-    def of_request(self, value: str, _domain: str) -> Collection[object]:
-        """The keys a request looks under."""
-        size = len(value)
-        return [value[:length] for length in self._lengths if length <= size]
-
-
-Keys = EqualKeys | RoleKeys | PrefixKeys
-
-
-def make_keys(dimension: Dimension, roles: dict[str, Roles | DomainRoles]) -> Keys:
-    """The keys of a dimension."""
-    if dimension.function == "==":
-        return EqualKeys(dimension)
-    if dimension.function in roles:
-        return RoleKeys(dimension, roles[dimension.function])
-    return PrefixKeys(dimension)
-
-
 class Index:
     """Rules by key.
 
@@ -225,7 +151,7 @@ class Index:
         self.singles = sum(_is_single(dimension) for dimension in self.dimensions)
         self._drafts: dict[Any, Any] = {}
         self._remembers = len(self.dimensions) - self.singles > 1 and not any(
-            isinstance(keys, PrefixKeys) or dimension.domain
+            dimension.domain or not isinstance(keys, EqualKeys | RoleKeys)
             for keys, dimension in zip(self._keys, self.dimensions, strict=True)
         )
         self._remembered: dict[tuple[str | None, ...], Bucket | list[Bucket]] = {}
@@ -244,7 +170,7 @@ class Index:
     @property
     def known(self) -> list[dict[str, str]]:
         """Per dimension, the names that count as keys of what is remembered."""
-        return [keys.known for keys in self._keys if not isinstance(keys, PrefixKeys)]
+        return [keys.known for keys in self._keys if isinstance(keys, EqualKeys | RoleKeys)]
 
     @property
     def is_flat(self) -> bool:

@@ -19,6 +19,8 @@ from pdp.engine.compiled.errors import NotCompilableError
 
 Test = Callable[[str], bool]
 _LITERAL: Final = re.compile(r"[^.^$*+?{}\[\]\\|()]*")
+_GLOB_LITERAL: Final = re.compile(r"[^*?\[\]{}\\]*")
+_SLASHES: Final = re.compile(r"/{2,}")
 
 
 def _regex(source: str) -> Test:
@@ -84,20 +86,40 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.ip_address(text)
 
 
-def _ip_match(pattern: str) -> Test:
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address of a text, None if it is none."""
     try:
-        network = ipaddress.ip_network(pattern, strict=False)
+        return _address(text)
     except ValueError:
+        return None
+
+
+def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The network that ``ipMatch`` makes of a pattern, None if it is none."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _ip_match(pattern: str) -> Test:
+    network = network_of(pattern)
+    if network is None:
         # pycasbin compares the parsed address with the pattern's text then, which never holds.
         return lambda text: _address(text) == pattern
     return lambda text: _address(text) in network
 
 
 def _glob_match(pattern: str) -> Test:
+    matcher = glob.compile(_glob_source(_from_slash(pattern)), flags=glob.GLOBSTAR | glob.BRACE)
+    return lambda text: bool(matcher.match(text))
+
+
+def _from_slash(pattern: str) -> str:
+    # globMatch drops a leading star before a slash, again and again.
     while pattern.startswith("*/"):
         pattern = pattern[1:]
-    matcher = glob.compile(_glob_source(pattern), flags=glob.GLOBSTAR | glob.BRACE)
-    return lambda text: bool(matcher.match(text))
+    return pattern
 
 
 def _glob_source(pattern: str) -> str:
@@ -124,7 +146,10 @@ _SOURCES: Final[dict[str, Callable[[str], str]]] = {
 }
 NAMES: Final = frozenset(_PREPARE)
 REGEX_NAMES: Final = frozenset(_SOURCES) | {"keyMatch5"}
-PREFIX_NAMES: Final = frozenset(_SOURCES) | {"keyMatch"}
+PREFIX_NAMES: Final = REGEX_NAMES | {"keyMatch", "globMatch"}
+FAILING_NAMES: Final = frozenset({"ipMatch"})
+"""The functions that raise on some texts, whatever the pattern."""
+INDEXED_NAMES: Final = PREFIX_NAMES | FAILING_NAMES
 PATH_NAMES: Final = frozenset({"keyMatch", "keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5"})
 
 
@@ -154,15 +179,24 @@ def literal_prefix(name: str, pattern: str) -> str:
     """A text that everything the pattern matches starts with; it may be shorter than possible.
 
     Sound because it is read from the start of a regular expression without alternation, up to the first
-    special character, less the last character, to which a quantifier may belong.
+    special character, less the last character, to which a quantifier may belong. What keyMatch5 cuts off a text is
+    its end. Of a glob it is the segments before the first special character, less the last, which ``/**`` makes
+    optional; there one slash stands for several, see :func:`plain_slashes`.
     """
     if name == "keyMatch":
         return pattern.partition("*")[0]
-    source = _SOURCES.get(name)
-    text = "" if source is None else source(pattern)
+    if name == "globMatch":
+        found = _GLOB_LITERAL.match(_from_slash(pattern))
+        return plain_slashes(found.group() if found else "").rpartition("/")[0]
+    text = regex_source(name, pattern) or ""
     if "|" in text:
         return ""
     text = text.removeprefix("^")
     found = _LITERAL.match(text)
     literal = "" if found is None else found.group()
     return literal if len(literal) == len(text) else literal[:-1]
+
+
+def plain_slashes(text: str) -> str:
+    """The text with one slash in place of several in a row, which globMatch takes for one."""
+    return _SLASHES.sub("/", text) if "//" in text else text

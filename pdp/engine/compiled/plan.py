@@ -64,6 +64,10 @@ def make_plan(matcher: Matcher, scope: Scope, writer: type[Writer]) -> Plan:
         dimension = _dimension(part, scope)
         if dimension is not None:
             plan.dimensions.append(dimension)
+            if dimension.function in patterns.FAILING_NAMES:
+                # An index behind it would leave out rows on which pycasbin raises.
+                plan.residual += parts[number:]
+                break
             if dimension.function in patterns.NAMES:
                 plan.residual.append(part)
         elif _is_gate(part, matcher, scope, writer):
@@ -139,7 +143,7 @@ def _call(node: ast.Call, scope: Scope) -> Dimension | None:
     if isinstance(roles, DomainRoles) and len(node.args) == 3:  # noqa: PLR2004
         domain = _key_path(node.args[2], scope)
         return None if domain is None else Dimension(path, column, name, domain)
-    prefixed = name in scope.functions and name in patterns.PREFIX_NAMES and len(node.args) == 2  # noqa: PLR2004
+    prefixed = name in scope.functions and name in patterns.INDEXED_NAMES and len(node.args) == 2  # noqa: PLR2004
     return Dimension(path, column, name) if prefixed and roles is None else None
 
 

@@ -1,7 +1,9 @@
 """Watch access being taken back: an agent works, the device turns non-compliant, access ends, and comes back.
 
-Runs the service itself (``pdp serve --sample``: real gRPC, real Redis, the sample policy), asks it as an enforcement
-point does, and writes the device's posture as device management does. Run it with ``make demo-revocation``.
+Runs the service itself (``pdp serve --sample``: real gRPC, real Redis, the sample policy) and asks it as an
+enforcement point does. Device management says how the device is by CAEP events in signed security event tokens that
+it pushes over HTTP. Where the time went is drawn from the trace that the service sends to a collector.
+``make demo-revocation`` runs it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,32 +20,35 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import httpx
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pdp.attributes import EmbeddedRedis, RedisSettings, open_writer
-from pdp.attributes.writer import AttributeWriter
+from examples.collector import Collector, drawn
+from examples.device_management import DeviceManagement
+from pdp.attributes import EmbeddedRedis
 from pdp.client import AsyncClient, ClientSettings, Decision, Mask, Question, UnansweredError
-from pdp.core.decision import Entity
-from pdp.core.request import EntityRef
-from pdp.policy import load_schema
 
 ROOT: Final = Path(__file__).parents[1]
-DEVICE: Final = (Entity.DEVICE, EntityRef("device", "d-1"))
+LAPTOP: Final = "d-1"
 RECORD: Final = {"name": "Ada King", "national_id": "AB123456C", "date_of_birth": "1815-12-10"}
 WORK_SECONDS: Final = 2.5
 PATIENCE: Final = 1.0
 PAUSE: Final = 0.002
+SPANS: Final = 7
+SPAN_PATIENCE: Final = 5.0
+WIDTH: Final = 118
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 # Alice, at her own laptop, reads a customer's record for a bill.
-READ: Final = Question(("user", "alice"), "read", ("customer", "c-1"), "s-2", "d-1", "billing")
+READ: Final = Question(("user", "alice"), "read", ("customer", "c-1"), "s-2", LAPTOP, "billing")
 
 
 @dataclass
@@ -70,7 +76,9 @@ class Board:
         facts.add_row(Text("access", style="dim"), Text.assemble((word, style), ("  " + self.reason, "dim")))
         cost = f"{statistics.median(self.spans) * 1e6:.1f} µs each" if self.spans else ""
         facts.add_row(Text("checks", style="dim"), f"{self.checks:,}, {self.held:,} from the client's cache  {cost}")
-        return Panel(Group(facts, Text(), *self.story), title="alice reads a customer's record", width=100)
+        border = {None: "yellow", True: "green", False: "red"}[self.allowed]
+        title = "alice reads a customer's record"
+        return Panel(Group(facts, Text(), *self.story), title=title, width=WIDTH, border_style=border)
 
 
 class Agent:
@@ -107,50 +115,76 @@ class Agent:
             self.noticed[decision.allowed].set()
 
 
-async def turn(writer: AttributeWriter, board: Board, agent: Agent, *, compliant: bool) -> float:
+class Stage(NamedTuple):
+    """Who takes part."""
+
+    mdm: DeviceManagement
+    http: httpx.AsyncClient
+    receiver: str
+    agent: Agent
+    board: Board
+
+
+async def turn(stage: Stage, *, compliant: bool) -> float:
     """Say as device management does how the device is; give the seconds until the agent notices."""
     word = "complies again" if compliant else "no longer complies"
+    token = stage.mdm.token(LAPTOP, compliant=compliant)
     began = time.perf_counter()
-    await writer.patch(*DEVICE, {"compliant": compliant})
-    written = time.perf_counter()
-    board.tell(f"device management: d-1 {word} (written in {(written - began) * 1e3:.1f} ms)", "yellow")
-    await asyncio.wait_for(agent.noticed[compliant].wait(), 10)
-    took = max(0.0, agent.noticed_at - written)
+    await stage.mdm.push(stage.http, stage.receiver, token)
+    accepted = time.perf_counter()
+    what = f"device management pushes a signed CAEP event: {LAPTOP} {word}"
+    stage.board.tell(f"{what} (accepted in {(accepted - began) * 1e3:.1f} ms)", "yellow")
+    await asyncio.wait_for(stage.agent.noticed[compliant].wait(), 10)
+    took = max(0.0, stage.agent.noticed_at - began)
     style, what = ("green", "access restored") if compliant else ("red", "access withdrawn")
-    board.tell(f"{what} {took * 1e3:.1f} ms after that; {board.reason}", style)
+    stage.board.tell(f"{what} {took * 1e3:.1f} ms after the push began: {stage.board.reason}", style)
     return took
 
 
-async def play(writer: AttributeWriter, client: AsyncClient, board: Board, rounds: int) -> list[float]:
+async def play(stage: Stage, client: AsyncClient, rounds: int, pause: float) -> list[float]:
     """Play the story some times; give the seconds that each withdrawal took."""
-    agent = Agent(client, board)
-    working = asyncio.create_task(agent.work())
+    working = asyncio.create_task(stage.agent.work())
     took = []
     try:
-        await asyncio.wait_for(agent.noticed[True].wait(), 15)
+        await asyncio.wait_for(stage.agent.noticed[True].wait(), 15)
         shown = (await client.authorize(READ)).show(dict(RECORD))
-        board.tell(f"alice signs in and works; she sees {shown}", "green")
+        stage.board.tell(f"alice signs in and works; she sees {', '.join(shown.values())}", "green")
         for _ in range(rounds):
-            await asyncio.sleep(WORK_SECONDS)
-            took.append(await turn(writer, board, agent, compliant=False))
-            await asyncio.sleep(WORK_SECONDS / 2)
-            await turn(writer, board, agent, compliant=True)
-        await asyncio.sleep(WORK_SECONDS / 2)
+            await asyncio.sleep(pause)
+            took.append(await turn(stage, compliant=False))
+            await asyncio.sleep(pause / 2)
+            await turn(stage, compliant=True)
+        await asyncio.sleep(pause / 2)
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
     return took
 
 
-def serve(store: str, folder: str) -> tuple[subprocess.Popen[str], str]:
-    """Start the service; give the process and its gRPC address."""
-    # A machine that shows something is often busy with something else.
-    patience = f"redis.fetch_timeout={PATIENCE}"
-    options = (f"redis.url={store}", patience, f"audit.directory={folder}/audit", f"audit.keys={folder}/keys")
-    flags = [part for option in (*options, "telemetry.log_level=error") for part in ("--set", option)]
-    command = [sys.executable, "-m", "pdp", "serve", "--sample", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+def serve(store: str, folder: Path, mdm: DeviceManagement, traces: str) -> tuple[subprocess.Popen[str], str, str]:
+    """Start the service; give the process, its gRPC address and its HTTP URL."""
+    shutil.copytree(ROOT / "policies", folder / "policies")
+    mdm.introduce(folder / "policies", folder / "secrets")
+    settings = {
+        "redis.url": store,
+        # A machine that shows something is often busy with something else.
+        "redis.fetch_timeout": PATIENCE,
+        "audit.directory": folder / "audit",
+        "audit.keys": folder / "keys",
+        "policy.state": folder / "state",
+        "signals.secrets": folder / "secrets",
+        "telemetry.traces_url": traces,
+        "telemetry.traces_ratio": 1,
+        "telemetry.log_level": "error",
+    }
+    flags = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    where = ("--policies", str(folder / "policies"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
     process = subprocess.Popen(  # noqa: S603 - our own service
-        [*command, *flags], cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
+        [sys.executable, "-m", "pdp", "serve", "--sample", *where, *flags],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
     )
     assert process.stderr  # noqa: S101 - asked for above
     said: list[str] = []
@@ -158,38 +192,53 @@ def serve(store: str, folder: str) -> tuple[subprocess.Popen[str], str]:
         said.append(_ANSI.sub("", line))
         if line.startswith("ready"):
             break
-    found = re.search(r"gRPC (\S+)", "".join(said))
+    found = re.search(r"gRPC (\S+).*HTTP (\S+)", "".join(said), re.DOTALL)
     if found is None:
         process.kill()
         raise SystemExit("the service did not start:\n" + "".join(said))
-    return process, found[1]
+    return process, found[1], f"http://{found[2]}"
 
 
-async def main(rounds: int) -> None:
-    """Run the demonstration."""
-    console = Console()
+async def show(console: Console, folder: Path, rounds: int, pause: float) -> None:
+    """Run the demonstration in a folder."""
     board = Board()
-    with tempfile.TemporaryDirectory(prefix="pdp-demo-") as folder:
-        async with EmbeddedRedis() as redis:
-            process, address = await asyncio.to_thread(serve, redis.url, folder)
+    with DeviceManagement() as mdm, Collector() as collector:
+        async with EmbeddedRedis() as redis, httpx.AsyncClient() as http:
+            process, address, receiver = await asyncio.to_thread(serve, redis.url, folder, mdm, collector.url)
             try:
-                settings = ClientSettings((address,))
-                schema = load_schema(ROOT / "policies" / "schema.yaml")
-                async with (
-                    open_writer(RedisSettings(redis.url, fetch_timeout=PATIENCE), schema) as writer,
-                    AsyncClient(settings, [Mask()]) as client,
-                ):
+                async with AsyncClient(ClientSettings((address,)), [Mask()]) as client:
                     await client.watching()
+                    # The first request of a client costs it a connection and imports, which are not what is shown.
+                    await http.get(f"{receiver}/healthz")
                     board.began = time.perf_counter()
+                    stage = Stage(mdm, http, receiver, Agent(client, board), board)
                     with Live(board, console=console, refresh_per_second=20):
-                        took = await play(writer, client, board, rounds)
+                        took = await play(stage, client, rounds, pause)
+                # Signals come in pairs: the last but one took access away.
+                spans = await asyncio.to_thread(collector.trace, 2 * rounds - 2, SPANS, SPAN_PATIENCE)
             finally:
                 process.terminate()
                 await asyncio.to_thread(process.wait, 30)
-    console.print(
-        f"access withdrawn {len(took)} times, {min(took) * 1e3:.1f} to {max(took) * 1e3:.1f} ms after the write"
-    )
+    spent = ", ".join(f"{it * 1e3:.1f} ms" for it in took)
+    console.print(f"\naccess withdrawn {spent} after the push began\n")
+    if not spans:
+        raise SystemExit("no trace of it arrived")
+    console.print(f"the last withdrawal, as trace {spans[0].trace_id.hex()} tells it:\n")
+    console.print(Padding(drawn(spans), (0, 1)))
+
+
+def main(rounds: int = 2, pause: float = WORK_SECONDS) -> None:
+    """Run the demonstration.
+
+    Args:
+        rounds: how often access is taken away and given back.
+        pause: seconds of work in between.
+    """
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH + 10)
+    with tempfile.TemporaryDirectory(prefix="pdp-demo-") as folder:
+        asyncio.run(show(console, Path(folder), rounds, pause))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2))
+    main(*(read(text) for read, text in zip((int, float), sys.argv[1:], strict=False)))

@@ -13,12 +13,19 @@ import yaml
 
 from pdp.core.decision import AttributeUse, Entity
 from pdp.core.reasons import Reason
+from pdp.core.request import EntityRef
+from pdp.core.signals.events import Event
+from pdp.core.signals.plan import Plan, Write
+from pdp.core.trace import Step
 from pdp.policy.trial import Counts
+from pdp.ports import Applied, Outcome
+from pdp.signals.tracing import Times, trace_signal
 from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.setup import Telemetry, build
 from pdp.telemetry.spans import SpanFactory
 from pdp.watching.hub import WatchStats
+from pdp.watching.story import Story
 from tests.telemetry.answers import NOW, allow, deny
 from tests.telemetry.scrapes import Series, series
 from tests.telemetry.test_state import Audit, Policy, Risk, Signals, attributes
@@ -59,13 +66,36 @@ def exposed(scraped: Series) -> dict[str, set[str]]:
     return labels
 
 
+class Steps(list[Step]):
+    """Remembers the steps it is told of."""
+
+    ended = list.append
+
+    def samples(self, trace_id: str) -> bool:
+        return True
+
+
+def steps() -> list[Step]:
+    """Give the steps from a signal to a message."""
+    told = Steps()
+    event = Event("caep/session-revoked", {}, {}, NOW, NOW, "https://idp.example.com/", "jti")
+    plan = Plan(Entity.SESSION, EntityRef("session", "s-1"), (Write("revoked", "true", latch=True),))
+    trace_signal(told, "idp", event, plan, Applied(Outcome.APPLIED, 7), Times(NOW, NOW, NOW))
+    story = Story(told, Entity.SESSION, 7, NOW)
+    story.decided([deny()], NOW)
+    story.messages = 1
+    story.told(NOW)
+    assert len(told) == 6
+    return told
+
+
 def emitted() -> set[str]:
     """Every attribute that a span or its resource may have."""
     spans = SpanFactory("0", Pseudonyms(bytes(32)))
     uses = tuple(AttributeUse(entity, 1, NOW) for entity in Entity if entity is not Entity.CONTEXT)
     everything = allow()._replace(decision=allow().decision._replace(attributes=uses))
     others = deny(Reason.STEP_UP_REQUIRED, step_up=True), deny(Reason.CONDITION_ERROR)
-    made = [spans.make(answer) for answer in (everything, *others)]
+    made = [spans.make(work) for work in (everything, *others, *steps())]
     return {key for span in made for key in (*(span.attributes or {}), *span.resource.attributes)}
 
 

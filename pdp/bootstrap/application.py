@@ -70,7 +70,7 @@ class DecisionApplication:
         self._telemetry = build_telemetry(config.telemetry)
         self._attributes = RedisAttributes(config.redis)
         self._engine = factory_of(config.policy.engine)
-        self._policies = keeper_of(config.policy, self._engine, self._note_policy)
+        self._policies = keeper_of(config.policy, self._engine)
         self._watches = config.policy.watch > 0
         self._log = AnswerLog(replace(config.audit, worker=f"{config.audit.worker}{place.worker}"))
         self._shared = SharedMetrics(Path(place.shared), place.worker) if place.shared else None
@@ -108,6 +108,8 @@ class DecisionApplication:
         await self._policies.reload()
         policy = self._policies.current()
         await self._log.open(policy.schema if policy else None)
+        # Not earlier: what is noted goes on record.
+        self._policies.follow(self._note_policy)
         self._note_policy(self._policies.status)
         await self._intake.start()
         await self._risk.start()

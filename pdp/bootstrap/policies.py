@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pdp.bootstrap.gate import check_itself
 from pdp.config import ConfigError, PolicySection
 from pdp.core.errors import PdpError
-from pdp.policy import Approach, EngineFactory, PolicyKeeper, PolicyStatus, StateFolder, open_origin
+from pdp.policy import Approach, EngineFactory, PolicyKeeper, StateFolder, open_origin
 from pdp.policy.bundle import Trust
 from pdp.signing.keyfiles import load_verifier
 
 _UNWATCHED = 1.0
 
 
-def keeper_of(
-    section: PolicySection, engine: EngineFactory, on_change: Callable[[PolicyStatus], None] | None = None
-) -> PolicyKeeper:
+def keeper_of(section: PolicySection, engine: EngineFactory) -> PolicyKeeper:
     """Make the keeper of the policy in force; nothing is read yet.
 
     Raises:
@@ -36,7 +32,7 @@ def keeper_of(
     except (PdpError, OSError) as error:
         raise ConfigError(str(error)) from None
     gate = check_itself if section.checks else None
-    return PolicyKeeper(origin, engine, state=StateFolder(section.state), trust=trust, gate=gate, on_change=on_change)
+    return PolicyKeeper(origin, engine, state=StateFolder(section.state), trust=trust, gate=gate)
 
 
 def trust_of(section: PolicySection) -> Trust:

@@ -38,7 +38,9 @@ class StatusReports:
                 with contextlib.suppress(StateError):
                     await asyncio.to_thread(self._state.report, name, self._status())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), INTERVAL)
+                    # Not wait_for, which before Python 3.12 loses a cancellation that comes along with a change.
+                    async with asyncio.timeout(INTERVAL):
+                        await self._changed.wait()
         finally:
             self._state.withdraw(name)
 

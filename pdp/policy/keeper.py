@@ -85,7 +85,6 @@ class PolicyKeeper:
         state: StateFolder | None = None,
         trust: Trust | None = None,
         gate: Gate | None = None,
-        on_change: Callable[[PolicyStatus], None] | None = None,
     ) -> None:
         """Take note of the origin; nothing is read yet.
 
@@ -95,14 +94,13 @@ class PolicyKeeper:
             state: keeps revisions that were in force and says which is held; None keeps nothing.
             trust: whose signatures stored revisions need, as those of the origin do.
             gate: what else a revision must pass.
-            on_change: told after every reading of the source, on the event loop. Must not wait, must not raise.
         """
         self._origin = origin
         self._engine_factory = engine_factory
         self._state = state
         self._trust = trust or Trust()
         self._gate = gate
-        self._on_change = on_change
+        self._listeners: list[Callable[[PolicyStatus], None]] = []
         self._current: PolicySnapshot | None = None
         self._status = PolicyStatus()
         self._seen: Hashable = None
@@ -123,6 +121,13 @@ class PolicyKeeper:
     def current(self) -> PolicySnapshot | None:
         """Give the revision in force; None until a first one was accepted."""
         return self._current
+
+    def follow(self, listener: Callable[[PolicyStatus], None]) -> None:
+        """Tell a listener of every reading of the source from now on, on the event loop.
+
+        It must not wait, and must not raise.
+        """
+        self._listeners.append(listener)
 
     async def reload(self) -> PolicyStatus:
         """Read the source now, and put what it holds in force if nothing is wrong with it."""
@@ -166,9 +171,7 @@ class PolicyKeeper:
         self._outage = problem
         _LOG.warning("the policy source is out of reach: %s", problem, extra={"event": "policy.unavailable"})
         failures = self._status.failures + 1
-        self._status = replace(self._status, problems=(problem,), checked_at=time.time(), failures=failures)
-        if self._on_change is not None:
-            self._on_change(self._status)
+        self._tell(replace(self._status, problems=(problem,), checked_at=time.time(), failures=failures))
 
     def _read(self) -> _Reading:
         """Find a revision and build it: what is held, else the source's, else, at the start, the last stored one."""
@@ -284,10 +287,13 @@ class PolicyKeeper:
                 self._current = reading.snapshot
                 checked = replace(checked, revision=reading.snapshot.revision, since=now, loads=checked.loads + 1)
             checked = replace(checked, serial=contents.serial, held=held)
-        self._status = checked
-        if self._on_change is not None:
-            self._on_change(self._status)
+        self._tell(checked)
         return changed
+
+    def _tell(self, status: PolicyStatus) -> None:
+        self._status = status
+        for listener in self._listeners:
+            listener(status)
 
     def _remember(self, choice: _Choice) -> None:
         """Keep what came into force, so that one can go back to it; the service goes on where that fails."""

@@ -110,7 +110,8 @@ async def test_a_change_is_taken_up_by_itself(tmp_path: Path, change: str) -> No
 
 async def test_a_broken_change_is_reported_and_its_mending_taken_up(tmp_path: Path) -> None:
     told: list[PolicyStatus] = []
-    source = source_of(write(tmp_path), on_change=told.append)
+    source = source_of(write(tmp_path))
+    source.follow(told.append)
     async with watched(source):
         write(tmp_path, {"policy/rules.csv": BROKEN})
         await until(lambda: bool(source.status.problems))

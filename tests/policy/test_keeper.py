@@ -225,7 +225,8 @@ async def test_one_can_go_back_to_an_older_release_by_hand(state: StateFolder) -
 async def test_an_outage_is_told_once_and_ends_by_itself(state: StateFolder) -> None:
     told: list[PolicyStatus] = []
     shelf = Shelf(release(0))
-    source = keeper(shelf, state, on_change=told.append)
+    source = keeper(shelf, state)
+    source.follow(told.append)
     good = shelf.given
     async with watched(source):
         shelf.given = PolicyUnavailableError("shelf", "is empty")

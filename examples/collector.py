@@ -19,7 +19,7 @@ _STYLES: Final = {"pdp.signal": "yellow", "pdp.attributes": "cyan", "pdp.watch":
 _SHOWN: Final = (
     "pdp.signal.transmitter",
     "pdp.signal.event",
-    "pdp.attributes.names",
+    "pdp.write.attributes",
     "pdp.effect",
     "pdp.reasons",
 )

@@ -40,8 +40,8 @@ def trace_signal(tracer: Tracer, transmitter: str, event: Event, plan: Plan, app
     written = {
         "db.system.name": "redis",
         "db.operation.name": "EVAL",
-        "pdp.attributes.entity": plan.entity.value,
-        "pdp.attributes.names": tuple(it.name for it in plan.writes),
+        "pdp.write.entity": plan.entity.value,
+        "pdp.write.attributes": tuple(it.name for it in plan.writes),
         f"pdp.attributes.{plan.entity.value}.version": applied.version,
     }
     received, verified, done = times

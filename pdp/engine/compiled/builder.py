@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pdp.engine.compiled import checks, exact, strict
-from pdp.engine.compiled.blocks import MAX_BLOCK, Fused, Fuser, Rules
+from pdp.engine.compiled.blocks import MAX_BLOCK, Entry, Fused, Fuser, Rules
 from pdp.engine.compiled.conditions import Condition, Conditions
 from pdp.engine.compiled.effects import ALLOW, OTHER, Effect, code_of
 from pdp.engine.compiled.errors import Finding, NotCompilableError
@@ -99,6 +99,8 @@ class Builder:
         )
         buckets = Buckets(lambda path: reader_of(path, writer(definition.scope), self.templates))
         self.index = Index(self.plan.dimensions, dict(definition.scope.roles), buckets)
+        self._filed: dict[tuple[str, ...], Entry] = {}
+        self._older = previous._filed if previous else {}  # noqa: SLF001 - of this class
         self.codes: list[int] = []
         self.bases: set[int] = set()
         self.unreadable: int | None = None
@@ -123,6 +125,7 @@ class Builder:
             else:
                 self._file_row(number, row, ALLOW if column is None else code_of(row[column]), interpret)
         self.conditions.let_go()
+        self._older = {}
         self.index.finish(lambda leaves: self._fuse(leaves, checkpoint), checkpoint)
 
     def _fuse(self, leaves: list[Rules], checkpoint: Checkpoint) -> Mapping[Rules, Fused]:
@@ -136,10 +139,9 @@ class Builder:
     def _file_row(self, number: int, row: Fields, code: int, interpret: Callable[[Fields], Test] | None) -> None:
         condition = self.conditions.of(row)
         problem = condition.problem
-        test: Test | None = None
         if not problem:
             try:
-                test = self._bind(condition, row)
+                entry = self._entry(number, condition, row, code)
             except NotCompilableError as error:
                 # A pattern that pycasbin fails on may be an indexed conjunct with others behind it, which the
                 # index would look at first: such a row is never left to the index.
@@ -150,10 +152,21 @@ class Builder:
             return
         else:
             self.findings.append(Finding(self.definition.ptype, number, problem))
-            test = interpret(row)
+            entry = number, interpret(row), code
         self.bases |= condition.bases
         self.codes.append(code)
-        self.index.add(row, (number, test, code), condition.leading)
+        self.index.add(row, entry, condition.leading)
+
+    def _entry(self, number: int, condition: Condition, row: Fields, code: int) -> Entry:
+        fields = tuple(row)
+        entry = self._older.get(fields)
+        if entry is None:
+            entry = number, self._bind(condition, row), code
+        elif entry[0] != number:
+            entry = number, entry[1], code
+        if condition.lasts:
+            self._filed[fields] = entry
+        return entry
 
     def _bind(self, condition: Condition, row: Fields) -> Test | None:
         problem = checks.pattern_finding(condition.slots, row) if self._is_strict else ""

@@ -42,6 +42,7 @@ class Condition:
         slots: the literals of the test.
         leading: the equalities it starts with.
         bases: positions of the request values that attributes are read from.
+        lasts: whether its tests hold for later revisions: a role function is bound to the role links of its own.
     """
 
     parses: bool = True
@@ -50,6 +51,7 @@ class Condition:
     slots: tuple[Slot, ...] = ()
     leading: tuple[Equality, ...] = ()
     bases: frozenset[int] = frozenset()
+    lasts: bool = True
     _shared: Test | None = field(default=None)
 
     def bind(self, row: Fields, templates: Templates) -> Test | None:
@@ -139,8 +141,7 @@ class Conditions:
 
     def _taken_over(self, texts: tuple[str, ...]) -> Condition | None:
         found = self._older.get(texts)
-        # A role function in a test is bound to the role links of its revision.
-        return None if found is None or any(isinstance(slot, Link) for slot in found.slots) else found
+        return found if found is not None and found.lasts else None
 
     def _compile(self, texts: tuple[str, ...]) -> Condition:
         problem = next(filter(None, map(self._refuse, texts)), "")
@@ -164,6 +165,7 @@ class Conditions:
             slots=tuple(writer.slots),
             leading=self._leading(rules),
             bases=frozenset(writer.bases),
+            lasts=not any(isinstance(slot, Link) for slot in writer.slots),
         )
 
     def _leading(self, rules: dict[str, ast.expr]) -> tuple[Equality, ...]:

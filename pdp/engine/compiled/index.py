@@ -73,7 +73,9 @@ class Buckets:
 
     def make(self, draft: Draft, depth: int = 0) -> Bucket:
         """A bucket of entries with their leading equalities, split where many of them start with the same path."""
-        paths = _common_paths(draft, depth) if depth < _MAX_SPLIT_DEPTH else ()
+        if len(draft) < _SPLIT_FROM or depth >= _MAX_SPLIT_DEPTH:
+            return tuple([entry for entry, _ in draft])
+        paths = _common_paths(draft, depth)
         by_path: dict[Path, Draft] = {path: [] for path in paths}
         plain: list[Entry] = []
         for entry, leading in draft:
@@ -96,8 +98,6 @@ class Buckets:
 
 
 def _common_paths(draft: Draft, depth: int) -> list[Path]:
-    if len(draft) < _SPLIT_FROM:
-        return []
     counts = Counter(leading[depth].path for _, leading in draft if len(leading) > depth)
     return [path for path, times in counts.most_common(_MAX_PATHS) if times >= _SPLIT_FROM]
 
@@ -194,19 +194,28 @@ class Index:
             fuse: gives the leaves that are worth blocks, as such.
             checkpoint: called between units of work.
         """
-        ends = list(paced(self._ends(self.table, len(self.dimensions) - self.singles), checkpoint))
-        buckets = [self._buckets.make(level[key]) for level, key in paced(ends, checkpoint)]
-        fused = fuse([leaf for bucket in buckets for leaf in _leaves(bucket)])
-        for (level, key), bucket in zip(paced(ends, checkpoint), buckets, strict=True):
+        least = 2 if self.is_flat else 1
+        ends: list[tuple[dict[Any, Any], Any, Bucket]] = []
+        leaves: list[tuple[Entry, ...]] = []
+        for level in self._levels(self.table, len(self.dimensions) - self.singles):
+            for key, draft in paced(level.items(), checkpoint):
+                bucket = self._buckets.make(draft)
+                if len(draft) >= least:
+                    ends.append((level, key, bucket))
+                    leaves += _leaves(bucket)
+                level[key] = Part(draft, bucket) if self._remembers else bucket
+        fused = fuse(leaves)
+        for level, key, bucket in paced(ends if fused else (), checkpoint):
             done = _replaced(bucket, fused)
-            level[key] = Part(level[key], done) if self._remembers else done
+            level[key] = level[key]._replace(bucket=done) if self._remembers else done
 
-    def _ends(self, level: dict[Any, Any], depth: int) -> Iterator[tuple[dict[Any, Any], Any]]:
-        for key, value in level.items():
-            if depth > 0:
-                yield from self._ends(value, depth - 1)
-            else:
-                yield level, key
+    def _levels(self, level: dict[Any, Any], depth: int) -> Iterator[dict[Any, Any]]:
+        """The dicts that hold drafts."""
+        if depth == 0:
+            yield level
+            return
+        for below in level.values():
+            yield from self._levels(below, depth - 1)
 
     def resolve(self, *values: str) -> Bucket | list[Bucket]:
         """The bucket or buckets for the values of a request: one per dimension, a domain after its own."""

@@ -19,6 +19,7 @@ $(VENV)/.installed: requirements-dev.lock
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q pdp
 	@touch $@
 
 run: venv ## serve the sample policy on 127.0.0.1:50051 (gRPC) and :8181 (HTTP), with an embedded Redis

@@ -56,7 +56,7 @@ class ServerSection:
     """Where and how the service listens.
 
     Attributes:
-        transport: ``grpcio``, or ``envoy`` with Python inside it.
+        transport: ``envoy`` with Python inside it, ``grpcio``, or ``auto``: Envoy where it can run, grpcio elsewhere.
         listen: host:port for gRPC; on Envoy for HTTP as well.
         http: host:port for /healthz, /readyz, /metrics and the JSON interface.
         workers: processes that share the ports.
@@ -64,7 +64,7 @@ class ServerSection:
         insecure: permit a listener on a non-loopback address without TLS.
     """
 
-    transport: Transport = Transport.GRPCIO
+    transport: Transport = Transport.AUTO
     listen: str = "127.0.0.1:50051"
     http: str = "127.0.0.1:8181"
     workers: int = 1

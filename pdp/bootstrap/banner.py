@@ -11,6 +11,7 @@ from rich.markup import escape
 from pdp.config import Config
 from pdp.policy import PolicyKeeper
 from pdp.server.application import ServerSettings
+from pdp.server.supervisor import Transport
 
 _SHOWN_PROBLEMS: Final = 10
 _TRY: Final = (
@@ -54,10 +55,10 @@ class Banner:
         self._sample = True
         self._line("sample", f"{count} attribute records written")
 
-    def ready(self, settings: ServerSettings) -> None:
+    def ready(self, settings: ServerSettings, transport: Transport) -> None:
         """Tell where to ask."""
         secure = "TLS" if settings.tls else "plaintext"
-        self._line("gRPC", f"[bold]{settings.listen}[/] {secure}, by {self._config.server.transport}")
+        self._line("gRPC", f"[bold]{settings.listen}[/] {secure}, by {transport}")
         if settings.http:
             self._line("HTTP", f"[bold]{settings.http}[/] /healthz /readyz /metrics /v1/evaluate")
         if self._sample:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pdp.attributes import EmbeddedRedis, EmbeddedRedisError, RedisSettings
 from pdp.audit import keys
@@ -22,7 +22,7 @@ from pdp.policy import PolicyKeeper
 from pdp.server.application import Address, ServerSettings
 from pdp.server.supervisor import StartError, Supervisor
 
-_FACTORY: Final = "pdp.bootstrap:build"
+_FACTORY: Final = "pdp.bootstrap.application:build"
 _LOG_NAME: Final = "pdp"
 _PSEUDONYM: Final = "pseudonym"
 
@@ -44,34 +44,51 @@ async def run(config: Config, *, sample: bool) -> None:
     """
     _require_privacy(config)
     banner = Banner(config)
-    banner.policy(await _look_at_policy(config))
-    banner.keys(created=provide_keys(config.audit.keys))
+    # First of all, for what the workers import takes longer than all that they then wait for.
+    async with _supervisor(config) as supervisor:
+        banner.policy(await _look_at_policy(config))
+        banner.keys(created=provide_keys(config.audit.keys))
+        try:
+            await _run(config, banner, supervisor, sample=sample)
+        except StartError as error:
+            raise LaunchError(str(error)) from error
+    banner.stopped()
+
+
+def _supervisor(config: Config) -> Supervisor:
+    try:
+        return Supervisor(config.server.transport, _settings(config), config.server.workers)
+    except (RuntimeError, OSError) as error:
+        raise LaunchError(str(error)) from error
+
+
+async def _run(config: Config, banner: Banner, supervisor: Supervisor, *, sample: bool) -> None:
     async with _attribute_store(config, banner) as store:
         keeping = None
         if sample:
             records = Sample(store, config.policy.folder)
             banner.sample(await records.load())
             keeping = asyncio.create_task(records.keep())
-        await _serve(config.model_copy(update={"redis": store}), banner)
+        values = _values(config.model_copy(update={"redis": store}))
+        await supervisor.run(lambda: banner.ready(supervisor.settings, supervisor.transport), values)
         if keeping:
             keeping.cancel()
-    banner.stopped()
 
 
-async def _serve(config: Config, banner: Banner) -> None:
-    settings = ServerSettings(
+def _values(config: Config) -> Mapping[str, Any]:
+    values: Mapping[str, Any] = config.model_dump(mode="json", fallback=dict, warnings=False)
+    return values
+
+
+def _settings(config: Config) -> ServerSettings:
+    return ServerSettings(
         factory=_FACTORY,
-        settings=config.model_dump(mode="json", fallback=dict, warnings=False),
+        settings={},
         listen=_address("server.listen", config.server.listen),
         http=_address("server.http", config.server.http) if config.server.http else None,
         limits=config.limits,
         tls=config.tls,
     )
-    try:
-        supervisor = Supervisor(config.server.transport, settings, config.server.workers)
-        await supervisor.run(lambda: banner.ready(supervisor.settings))
-    except (StartError, RuntimeError, OSError) as error:
-        raise LaunchError(str(error)) from error
 
 
 async def _look_at_policy(config: Config) -> PolicyKeeper:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pdp import bootstrap
+from pdp.bootstrap import launch
 from pdp.config import ConfigError, Engine, load
 from pdp.server.supervisor import Transport
 
@@ -51,7 +51,7 @@ def serve(
         "server.insecure": insecure,
         **dict(_assignment(text) for text in settings or ()),
     }
-    asyncio.run(bootstrap.run(load(file, os.environ, flags), sample=sample))
+    asyncio.run(launch.run(load(file, os.environ, flags), sample=sample))
 
 
 def _assignment(text: str) -> tuple[str, str]:

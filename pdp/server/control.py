@@ -1,7 +1,8 @@
 """The line between supervisor and worker: a socket pair that outlives neither.
 
-The supervisor sends the settings as the first line and may send ``drain``; the worker says ``ready``. When the
-supervisor is gone, however it went, the worker reads the end of the line and ends: no worker is left behind.
+The supervisor sends the factory's name as the first line, so that the worker can import it, and the settings as the
+second, when they are known; it may send ``drain``. The worker says ``ready``. When the supervisor is gone, however it
+went, the worker reads the end of the line and ends: no worker is left behind.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from pdp.server.application import ServerSettings
+from pdp.server.application import Factory, ServerSettings, load_factory
 
 VARIABLE = "PDP_CONTROL_FD"
 """The environment variable that tells a worker its end's file descriptor."""
@@ -35,15 +36,31 @@ class WorkerEnd:
         self._supervisor = os.getppid()
         self.directory = Path(os.environ[DIRECTORY_VARIABLE])
 
+    def factory(self) -> Factory:
+        """The application's factory, imported. Call once, first.
+
+        Raises:
+            EOFError: the supervisor is gone.
+            ValueError, ImportError, AttributeError: as ``load_factory``.
+        """
+        return load_factory(self._line())
+
     def settings(self) -> ServerSettings:
-        """The first line, awaited without an event loop. Call once."""
+        """What to serve, awaited without an event loop. Call once, after ``factory``.
+
+        Raises:
+            EOFError: the supervisor is gone.
+        """
+        return ServerSettings.from_json(self._line())
+
+    def _line(self) -> str:
         line = bytearray()
         while not line.endswith(b"\n"):
             chunk = self._socket.recv(1)
             if not chunk:
                 raise EOFError("the supervisor is gone")
             line += chunk
-        return ServerSettings.from_json(line.decode())
+        return line.decode().rstrip("\n")
 
     def ready(self) -> None:
         """Tell the supervisor that calls are served."""

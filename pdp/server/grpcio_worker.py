@@ -6,18 +6,17 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from pdp.server.application import load_factory
 from pdp.server.control import WorkerEnd
 from pdp.server.grpcio_server import GrpcioServer
 from pdp.server.http_server import HttpServer
 
 if TYPE_CHECKING:
-    from pdp.server.application import Application, ServerSettings
+    from pdp.server.application import Application, Factory, ServerSettings
 
 
-async def serve(control: WorkerEnd, settings: ServerSettings) -> None:
+async def serve(control: WorkerEnd, factory: Factory, settings: ServerSettings) -> None:
     """One worker's life: start, serve, drain, stop."""
-    application = await load_factory(settings.factory)(settings.settings, settings.place)
+    application = await factory(settings.settings, settings.place)
     try:
         await application.start()
         await _serve(control, settings, application)
@@ -49,9 +48,9 @@ def main() -> None:
     """Run a worker to its end. SIGINT is the supervisor's business: a terminal sends it to all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = WorkerEnd()
-    settings = control.settings()
+    factory, settings = control.factory(), control.settings()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(control, settings))
+        runner.run(serve(control, factory, settings))
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

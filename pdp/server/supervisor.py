@@ -19,7 +19,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pdp.server import control
 from pdp.server.application import Address, Place, ServerSettings
@@ -27,7 +27,8 @@ from pdp.server.envoy import process as envoy_process
 from pdp.server.http_server import bind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +41,9 @@ _KILL_AFTER = 5.0
 
 
 class Transport(enum.StrEnum):
-    """What serves in a worker process."""
+    """What serves in a worker process. ``AUTO`` is Envoy where it can run, and grpcio elsewhere."""
 
+    AUTO = "auto"
     ENVOY = "envoy"
     GRPCIO = "grpcio"
 
@@ -51,12 +53,16 @@ class StartError(RuntimeError):
 
 
 class Supervisor:
-    """Runs workers until told to stop.
+    """Runs workers until told to stop. As a context it spawns them, and leaves none behind.
 
     Args:
         transport: what serves in each worker.
         settings: what each worker serves. Port 0 is chosen once, for all.
         workers: how many.
+
+    Attributes:
+        transport: what was chosen.
+        settings: with the ports that were chosen.
 
     Raises:
         OSError: an address cannot be bound.
@@ -64,8 +70,7 @@ class Supervisor:
     """
 
     def __init__(self, transport: Transport, settings: ServerSettings, workers: int = 1) -> None:
-        if transport is Transport.ENVOY and (reason := envoy_process.unavailable()):
-            raise RuntimeError(f"cannot serve by envoy: {reason}; serve by grpcio")
+        self.transport = _chosen(transport)
         self._reserved = [bind(address) for address in (settings.listen, settings.http) if address]
         ports = [reserved.getsockname()[1] for reserved in self._reserved]
         self.settings = replace(
@@ -78,7 +83,7 @@ class Supervisor:
         shared.mkdir()
         self._workers = [
             Worker(
-                transport,
+                self.transport,
                 replace(self.settings, place=Place(index, str(shared) if workers > 1 else "")),
                 self._directory / f"worker-{index}",
             )
@@ -95,31 +100,55 @@ class Supervisor:
         """Ask all workers to drain and end; ``run`` returns when they have."""
         self._stopping.set()
 
-    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
-        """Start the workers, keep them running, return after ``stop``, SIGTERM or SIGINT.
+    async def __aenter__(self) -> Self:
+        """Spawn the workers, which import what they are to run and wait for ``run``."""
+        await asyncio.gather(*(worker.spawn() for worker in self._workers))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End what still runs, and give back the ports."""
+        await self._drain()
+        for reserved in self._reserved:
+            reserved.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def run(self, on_ready: Callable[[], None], values: Mapping[str, Any] | None = None) -> None:
+        """Let the workers serve, keep them running, return after ``stop``, SIGTERM or SIGINT.
 
         Args:
             on_ready: called once, when all workers serve.
+            values: what the factory is called with, where it was not yet known when the workers were spawned.
 
         Raises:
-            StartError: a worker ended before it first served. All workers are stopped.
+            StartError: a worker ended before it first served. All are drained then, as after a stop.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        if values is not None:
+            for worker in self._workers:
+                worker.settle(values)
         try:
             await asyncio.gather(*(worker.start() for worker in self._workers))
-            if on_ready is not None:
-                on_ready()
+            on_ready()
             keepers = [asyncio.create_task(worker.keep()) for worker in self._workers]
             await self._stopping.wait()
             for keeper in keepers:
                 keeper.cancel()
         finally:
-            await asyncio.gather(*(worker.drain() for worker in self._workers))
-            for reserved in self._reserved:
-                reserved.close()
-            shutil.rmtree(self._directory, ignore_errors=True)
+            await self._drain()
+
+    async def _drain(self) -> None:
+        await asyncio.gather(*(worker.drain() for worker in self._workers))
+
+
+def _chosen(transport: Transport) -> Transport:
+    if transport is Transport.GRPCIO:
+        return transport
+    reason = envoy_process.unavailable()
+    if reason and transport is Transport.ENVOY:
+        raise RuntimeError(f"cannot serve by envoy: {reason}; serve by grpcio")
+    return Transport.GRPCIO if reason else Transport.ENVOY
 
 
 class Worker:
@@ -131,6 +160,7 @@ class Worker:
         self._directory = directory
         self._process: asyncio.subprocess.Process | None = None
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._idle = False
 
     @property
     def pid(self) -> int | None:
@@ -138,12 +168,12 @@ class Worker:
         running = self._process is not None and self._process.returncode is None
         return self._process.pid if running and self._process else None
 
-    async def start(self) -> None:
-        """Spawn the process and wait until it serves.
+    def settle(self, values: Mapping[str, Any]) -> None:
+        """Say what the factory is to be called with, from the next ``start`` on."""
+        self._settings = replace(self._settings, settings=values)
 
-        Raises:
-            StartError: it ended, or did not serve in time.
-        """
+    async def spawn(self) -> None:
+        """Spawn the process; it imports what it is to run, and waits for ``start``."""
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(mode=0o700)
         ours, theirs = socket.socketpair()
@@ -153,13 +183,26 @@ class Worker:
                 env={**os.environ, **self._variables(), control.VARIABLE: str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
             )
-        reader, writer = self._line = await asyncio.open_connection(sock=ours)
-        writer.write(self._settings.to_json().encode() + b"\n")
-        try:
+        self._line = await asyncio.open_connection(sock=ours)
+        self._line[1].write(self._settings.factory.encode() + b"\n")
+        self._idle = True
+
+    async def start(self) -> None:
+        """Let the process serve, and wait until it does; spawn it where it has ended.
+
+        Raises:
+            StartError: it ended, or did not serve in time.
+        """
+        if not self._idle:
+            await self.spawn()
+        self._idle = False
+        assert self._line  # noqa: S101 - it was spawned
+        reader, writer = self._line
+        line = b""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            writer.write(self._settings.to_json().encode() + b"\n")
             async with asyncio.timeout(_START_SECONDS):
                 line = await reader.readline()
-        except (TimeoutError, ConnectionError):
-            line = b""
         if line != control.READY:
             raise StartError("a worker ended before it served; its output says why")
 
@@ -179,9 +222,12 @@ class Worker:
                 await self.start()
 
     async def drain(self) -> None:
-        """Let calls in flight finish, then end the process; kill it if it does not end in time."""
-        if self._process is None or self._line is None:
+        """Let calls in flight finish, then end the process; kill it if it does not end in time. Once is enough."""
+        if self._process is None or self._line is None or self._line[1].is_closing():
             return
+        if self._idle:  # it does not serve, and listens to nothing but its settings
+            self._idle = False
+            self._process.kill()
         with contextlib.suppress(ConnectionError):
             self._line[1].write(control.DRAIN)
         try:

@@ -152,8 +152,8 @@ async def soak(options: argparse.Namespace, folder: Path) -> Load:
             await Sample(config.redis, config.policy.folder).load()
             settings = {"service": values, "notes": str(folder)}
             served = ServerSettings("tests.bench.soak:build", settings, Address("127.0.0.1", 0))
-            supervisor = Supervisor(Transport(options.transport), served, options.workers)
-            return await _loaded(supervisor, options.seconds)
+            async with Supervisor(Transport(options.transport), served, options.workers) as supervisor:
+                return await _loaded(supervisor, options.seconds)
 
 
 async def _loaded(supervisor: Supervisor, seconds: float) -> Load:

@@ -16,7 +16,7 @@ _TLS = Tls("/etc/pdp/tls/tls.crt", "/etc/pdp/tls/tls.key", "/etc/pdp/tls/ca.crt"
 
 def examples() -> dict[str, str]:
     """The files by name."""
-    factory = "pdp.bootstrap:build"
+    factory = "pdp.bootstrap.application:build"
     mutual = ServerSettings(factory, {}, Address("0.0.0.0", 50051), tls=_TLS)  # noqa: S104 - an example
     local = ServerSettings(factory, {}, Address("127.0.0.1", 50051), Address("127.0.0.1", 8181))
     return {

@@ -16,17 +16,21 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     settings = ServerSettings.from_json(json.dumps(options["settings"]))
     supervisor = Supervisor(Transport(options["transport"]), settings, options["workers"])
+    try:
+        asyncio.run(run(supervisor))
+    except StartError as error:
+        sys.exit(f"error: {error}")
 
+
+async def run(supervisor: Supervisor) -> None:
     def report() -> None:
         bound = supervisor.settings
         ports = {"grpc": bound.listen.port, "http": bound.http.port if bound.http else None}
         sys.stdout.write(json.dumps({**ports, "pids": supervisor.pids}) + "\n")
         sys.stdout.flush()
 
-    try:
-        asyncio.run(supervisor.run(report))
-    except StartError as error:
-        sys.exit(f"error: {error}")
+    async with supervisor:
+        await supervisor.run(report)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from pdp.server.application import Address, ServerSettings
+from pdp.server.envoy import process
 from pdp.server.supervisor import Supervisor, Transport
 from tests.server.conftest import LIMITS, Server, Start
 from tests.server.example import path
@@ -160,6 +161,28 @@ def test_an_application_that_does_not_start_stops_the_supervisor(start: Start) -
     assert code == 1
     assert "this application does not start" in errors
     assert "error: a worker ended before it served" in errors
+
+
+@pytest.mark.parametrize("transport", [Transport.ENVOY, Transport.GRPCIO])
+async def test_workers_that_were_never_told_what_to_serve_are_not_left_behind(transport: Transport) -> None:
+    settings = ServerSettings("json:loads", {}, Address("127.0.0.1", 0))
+    async with Supervisor(transport, settings, 2) as supervisor:
+        workers = [psutil.Process(pid) for pid in supervisor.pids]
+        directories = [Path(worker.environ()["PDP_WORKER_DIRECTORY"]) for worker in workers]
+    assert len(workers) == 2
+    assert not any(map(psutil.Process.is_running, workers))
+    assert not any(directory.parent.exists() for directory in directories)
+
+
+async def test_envoy_is_chosen_where_it_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ServerSettings("json:loads", {}, Address("127.0.0.1", 0))
+    async with Supervisor(Transport.AUTO, settings) as supervisor:
+        assert supervisor.transport is Transport.ENVOY
+    monkeypatch.setattr(process, "unavailable", lambda: "it is not installed")
+    async with Supervisor(Transport.AUTO, settings) as supervisor:
+        assert supervisor.transport is Transport.GRPCIO
+    with pytest.raises(RuntimeError, match="not installed; serve by grpcio"):
+        Supervisor(Transport.ENVOY, settings)
 
 
 def test_an_address_that_cannot_be_bound_is_an_error() -> None:

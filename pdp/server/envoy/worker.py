@@ -13,7 +13,6 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from pdp.server.application import load_factory
 from pdp.server.asgi import AsgiApp
 from pdp.server.certificates import Certificates
 from pdp.server.control import WorkerEnd
@@ -44,8 +43,8 @@ class Worker(AsgiApp):
         """Build, start and at the end stop the application."""
         await receive()
         control = WorkerEnd()
-        settings = control.settings()
-        application = await load_factory(settings.factory)(settings.settings, settings.place)
+        factory, settings = control.factory(), control.settings()
+        application = await factory(settings.settings, settings.place)
         try:
             await application.start()
         except BaseException:

@@ -36,6 +36,7 @@ class Trials:
         self._trial: Trial | None = None
         self._digest = ""
         self._problem = ""
+        self._apart: tuple[str, ...] = ()
         self._turn = asyncio.Lock()
 
     @property
@@ -46,7 +47,8 @@ class Trials:
     def report(self) -> dict[str, Any]:
         """Give how the trial stands, for the status of the worker."""
         if self._trial:
-            return {"candidate": self._trial.candidate.revision, **asdict(self._trial.counts)}
+            apart = {"apart": list(self._apart)} if self._apart else {}
+            return {"candidate": self._trial.candidate.revision, **asdict(self._trial.counts), **apart}
         return {"problem": self._problem} if self._problem else {}
 
     async def follow(self, live: PolicySnapshot | None) -> None:
@@ -58,12 +60,12 @@ class Trials:
                 self._end()
             elif digest != self._digest:
                 self._end()
-                await self._begin(archive, live)
-            elif self._trial and self._trial.candidate.schema == live.schema is not self._trial.candidate.schema:
-                self._trial.candidate = replace(self._trial.candidate, schema=live.schema)
+                await self._begin(archive)
             self._digest = digest
+            if self._trial and live:
+                self._compare_schemas(self._trial, live)
 
-    async def _begin(self, archive: bytes, live: PolicySnapshot) -> None:
+    async def _begin(self, archive: bytes) -> None:
         self._problem = ""
         try:
             candidate = await asyncio.to_thread(self._build, archive)
@@ -75,13 +77,23 @@ class Trials:
             self._problem = "could not be loaded, by a fault of the service"
             _LOG.exception("the candidate could not be loaded", extra={"event": "trial.refused"})
             return
-        if candidate.schema == live.schema:
-            # The trial decides by records that were read under the live schema, which must be that very object.
-            candidate = replace(candidate, schema=live.schema)
-        else:
-            _LOG.warning("the candidate declares attributes otherwise: nothing is compared", extra={"event": "trial"})
         self._trial = self._point.trial = Trial(candidate, self._note)
         self._record("trial_start", candidate=candidate.revision)
+
+    def _compare_schemas(self, trial: Trial, live: PolicySnapshot) -> None:
+        """Say once which attributes the candidate declares otherwise, so that not all can be compared."""
+        if trial.candidate.schema == live.schema is not trial.candidate.schema:
+            # The trial decides by records that were read under the live schema, which must be that very object.
+            trial.candidate = replace(trial.candidate, schema=live.schema)
+        ground = trial.ground(live)
+        apart = ground.apart if ground else ()
+        if apart and apart != self._apart:
+            _LOG.warning(
+                "the candidate declares %s otherwise: requests for which its rules read that are not compared",
+                ", ".join(apart),
+                extra={"event": "trial.apart"},
+            )
+        self._apart = apart
 
     def _build(self, archive: bytes) -> PolicySnapshot:
         contents = Contents.of(verify(archive, self._trust), archive)

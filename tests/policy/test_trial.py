@@ -79,11 +79,23 @@ async def test_a_batch_is_compared_question_by_question(world: World) -> None:
     assert trial.counts.newly_denied == 5
 
 
-async def test_a_candidate_that_declares_attributes_otherwise_is_not_compared(world: World) -> None:
+async def test_a_candidate_that_declares_what_it_reads_alike_is_compared(world: World) -> None:
     trial, told = tried(world, denying())
     trial.candidate = replace(trial.candidate, schema=replace(trial.candidate.schema, allow_lifetime=1.0))
     assert await ask(world) == [Effect.ALLOW]
+    assert (trial.counts, len(told)) == (Counts(compared=1, newly_denied=1), 1)
+
+
+async def test_a_candidate_that_reads_what_it_declares_otherwise_is_not_compared(world: World) -> None:
+    trial, told = tried(world, denying())
+    trial.candidate = replace(trial.candidate, schema=replace(trial.candidate.schema, clock_skew=1.0))
+    assert await ask(world) == [Effect.ALLOW]
     assert (trial.counts, told) == (Counts(skipped=1), [])
+    live = world.policies.current()
+    assert live is not None
+    ground = trial.ground(live)
+    assert ground is not None
+    assert "subject.roles" in ground.apart
 
 
 async def test_a_flood_is_counted_whole_and_told_in_part(world: World) -> None:

@@ -41,7 +41,14 @@ def trial_of(reports: dict[str, dict[str, Any]]) -> dict[str, Any]:
     sums: Counter[str] = Counter()
     for it in trials:
         sums.update({name: it[name] for name in _COUNTS})
-    return {"candidate": trials[0]["candidate"], **{name: sums[name] for name in _COUNTS}} if trials else {}
+    if not trials:
+        return {}
+    apart = sorted({name for it in trials for name in it.get("apart", ())})
+    return {
+        "candidate": trials[0]["candidate"],
+        **{name: sums[name] for name in _COUNTS},
+        **({"apart": apart} if apart else {}),
+    }
 
 
 def _show(console: Console, reports: dict[str, dict[str, Any]], history: list[Entry], trial: dict[str, Any]) -> None:
@@ -74,6 +81,12 @@ def _show_trial(console: Console, trial: dict[str, Any]) -> None:
     for name in _COUNTS[1:]:
         style = "yellow" if trial[name] else "dim"
         console.print(f"  [{style}]{trial[name]:>10,} {name.replace('_', ' ')}[/]")
+    if apart := trial.get("apart"):
+        console.print(
+            f"  [yellow]declared otherwise by the candidate: {', '.join(apart)}[/]; where its rules read that, "
+            "requests are skipped; pdp policy diff replays them",
+            soft_wrap=True,
+        )
 
 
 def _age(since: float) -> str:

@@ -3,7 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Emergency(NamedTuple):
+    """A decision under an emergency claim, as the log has it; each is to be reviewed by itself."""
+
+    time: str
+    subject: str
+    action: str
+    data_class: str
+    resource: str
+    outcome: str
+    reason: str
+    decision_id: str
 
 
 @dataclass(slots=True)
@@ -44,6 +57,7 @@ class Review:
         since: the begin of the period as asked for; empty for the beginning of the log.
         until: its end; empty for now.
         accesses: by class of data and subject.
+        emergencies: the decisions under an emergency claim.
         reasons: why decisions were denies, by reason.
         revisions: the policy revisions that decided.
     """
@@ -51,6 +65,7 @@ class Review:
     since: str
     until: str
     accesses: dict[tuple[str, str], Access] = field(default_factory=dict)
+    emergencies: list[Emergency] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     revisions: Counter[str] = field(default_factory=Counter)
 
@@ -105,10 +120,20 @@ def review(
         if access is None:
             access = result.accesses[key] = Access()
         access.add(record)
+        if record.get("emergency_reason"):
+            result.emergencies.append(_emergency(record, *key))
         result.revisions[str(record.get("revision"))] += 1
         if record.get("outcome") != "allow":
             result.reasons.update(map(str, record.get("reasons") or ()))
     return result
+
+
+def _emergency(record: Mapping[str, Any], data_class: str, subject: str) -> Emergency:
+    resource = str((record.get("resource") or {}).get("id") or "")
+    time, action, outcome, reason, decision_id = (
+        str(record.get(name) or "") for name in ("time", "action", "outcome", "emergency_reason", "decision_id")
+    )
+    return Emergency(time, subject, action, data_class, resource, outcome, reason, decision_id)
 
 
 def csv_rows(result: Review) -> list[list[str]]:

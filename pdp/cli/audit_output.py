@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from pdp.audit.report import Review
+from pdp.audit.report import Emergency, Review
 from pdp.audit.verify import Finding, TreeReport, VerifyReport
 
 _STYLES: Final = {"allow": "bold green", "deny": "bold red"}
@@ -184,6 +184,7 @@ def review_view(result: Review) -> Group:
         for name in ("allowed", "denied", "emergency", "resources"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("purposes", overflow="fold")
+        table.add_column("last", no_wrap=True)
         for subject, access in rows:
             counts = (access.allowed, access.denied, access.emergency, len(access.resources))
             cells = [f"{count:,}" if count else "" for count in counts]
@@ -191,9 +192,24 @@ def review_view(result: Review) -> Group:
                 Text(subject), *cells, ", ".join(sorted(access.purposes)), access.last[:16].replace("T", " ")
             )
         parts += [Text(), table]
+    if result.emergencies:
+        parts += [Text(), _emergencies(result.emergencies)]
     if result.reasons:
         parts += [Text(), _reasons(result.reasons.most_common())]
     return Group(*parts)
+
+
+def _emergencies(found: Iterable[Emergency]) -> Table:
+    table = Table(title="emergency claims, each to be reviewed", title_justify="left", title_style="bold yellow")
+    table.box = SIMPLE_HEAD
+    for name in ("time", "subject", "access", "outcome", "reason given"):
+        table.add_column(name, overflow="fold")
+    for one in sorted(found):
+        style = _STYLES.get(one.outcome, "")
+        access = f"{one.action} {one.data_class} {one.resource}"
+        when = one.time[:16].replace("T", " ")
+        table.add_row(*map(Text, (when, one.subject, access)), Text(one.outcome, style=style), Text(one.reason))
+    return table
 
 
 def _reasons(counts: Iterable[tuple[str, int]]) -> Table:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,66 @@ def test_the_review_adds_up() -> None:
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes() -> None:
     records = [decision(1, subject="<script>alert(1)</script>", purpose="a & b")]
-    page = html_page(review(records, "", ""), "example.com/pdp", "2026-01-31T08:00:00Z", "All verified.")
+    page = html_page(review(records, "", ""), "example.com/pdp", "2026-01-31T08:00:00Z", "All verified.", sound=True)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "a &amp; b" in page
     for outside in ("http://", "https://", "src=", "@import", "url("):
         assert outside not in page
     assert page.startswith("<!doctype html>")
-    empty = html_page(review([], "", ""), "example.com/pdp", "2026-01-31T08:00:00Z", "")
-    assert "No decision in this period." in empty
+    assert "Emergency claims" not in page
+
+
+def page_of(records: list[dict[str, Any]], since: str = "", until: str = "", *, sound: bool = True) -> str:
+    return html_page(review(records, since, until), "example.com/pdp", "2026-01-31T08:00:00Z", "Found.", sound=sound)
+
+
+def text_of(page: str) -> str:
+    """What a reader sees, words separated by one space."""
+    body = re.sub(r"<style>.*?</style>", "", page)
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def test_an_empty_period_says_so_and_has_no_tables() -> None:
+    page = page_of([], "2026-01-01T00:00:00Z", "2026-01-31T12:30:00Z")
+    assert "No decision in this period." in page
+    assert "2026-01-01 to 2026-01-31 12:30" in page
+    assert "<table>" not in page
+
+
+def test_the_page_says_first_whether_the_log_can_be_relied_on() -> None:
+    assert '<p class="verdict">Found.</p>' in page_of([decision(1)])
+    assert '<p class="verdict bad">Found.</p>' in page_of([decision(1)], sound=False)
+
+
+def test_the_page_adds_up_each_class_and_links_to_it() -> None:
+    records = [decision(n, resource={"type": kind, "id": f"r-{n}"}) for n in range(20) for kind in ("call", "card")]
+    page = page_of(records)
+    assert page.count('<a href="#c0">call</a>') == page.count('<h2 id="c0">call ') == 1
+    assert page.count('<a href="#c1">card</a>') == page.count('<h2 id="c1">card ') == 1
+    seen = text_of(page)
+    assert "40 decisions 32 allowed 8 denied 0 emergency claims 7 subjects 2 classes of data" in seen
+    assert seen.count("All 16 4") == 2
+    assert "no_matching_permit 8" in seen
+
+
+def test_each_emergency_claim_is_listed_with_its_reason() -> None:
+    claims = [
+        decision(n, time=f"2026-01-0{n}T10:00:00.000000Z") | {"emergency_reason": f"caller <{n}> collapsed"}
+        for n in (5, 2)
+    ]
+    found = review([decision(1), *claims], "", "", {"recording": "Voice"})
+    assert [(one.data_class, one.outcome, one.resource) for one in found.emergencies] == [
+        ("Voice", "deny", "rec-5"),
+        ("Voice", "allow", "rec-2"),
+    ]
+    seen = text_of(page_of([decision(1), *claims]))
+    assert "Emergency claims · 2, each to be reviewed" in seen.replace("&middot;", "·")
+    assert seen.index("caller &lt;2&gt; collapsed") < seen.index("caller &lt;5&gt; collapsed")
+    assert str(claims[0]["decision_id"]) in seen
+
+
+def test_thousands_of_subjects_are_all_there() -> None:
+    page = page_of([decision(n, subject=f"agent-{n:04}") for n in range(3000)])
+    assert all(f"agent-{n:04}</code>" in page for n in range(3000))
+    assert len(page) < 3000 * 900

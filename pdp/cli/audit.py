@@ -466,7 +466,7 @@ def report(
         _emit((_csv_line(row) for row in csv_rows(result)), out)
     else:
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        _emit([html_page(result, verifier.name, made, verdict)], out)
+        _emit([html_page(result, verifier.name, made, verdict, sound=checked.ok)], out)
     raise typer.Exit(0 if checked.ok else 1)
 
 

@@ -197,6 +197,26 @@ class SignalStore(Protocol):
         """
 
 
+class Turns(Protocol):
+    """Work that one process of many is to do at a time."""
+
+    async def take(self, name: str, holder: str, seconds: float) -> int:
+        """Take a turn at some work, or go on with it.
+
+        Args:
+            name: of the work.
+            holder: who asks; unique among all processes.
+            seconds: for how long, from when the store is asked; 0 gives the turn back.
+
+        Returns:
+            The number of the term, which is another, and higher, whenever the turn begins anew; 0 where somebody else
+            has it.
+
+        Raises:
+            AttributesUnavailableError: the store does not answer. Whether the turn was taken is not known.
+        """
+
+
 FeedValue = bool | int | float | str | Sequence[str]
 
 

@@ -153,3 +153,18 @@ if not known then redis.call('EXPIRE', key, ARGV[2]) end
 return done(known and 'applied' or 'kept', version)
 """
 )
+
+# KEYS: the turn. ARGV: who asks; for how many milliseconds, 0 to give it back; lifetime of the key in seconds.
+# Gives the number of the term, or 0 where somebody else has the turn. Time is the store's alone. A term that ran out
+# is over even for who had it: the number of the next is higher, so that nobody mistakes one for the other.
+TURN: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local held = redis.call('HMGET', KEYS[1], 'holder', 'until', 'term')
+local free = not held[2] or tonumber(held[2]) <= now
+if held[1] ~= ARGV[1] and (not free or ARGV[2] == '0') then return 0 end
+local term = (tonumber(held[3]) or 0) + (free and 1 or 0)
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', string.format('%.0f', now + ARGV[2]), 'term', term)
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return term
+"""

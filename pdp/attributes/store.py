@@ -1,4 +1,4 @@
-"""The store as feeds and signals write it: ``SignalStore`` and ``AttributeStore`` of the ports, on Redis."""
+"""The store as feeds and signals use it: ``SignalStore``, ``AttributeStore`` and ``Turns`` of the ports, on Redis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pdp.attributes.errors import AttributesInvalidError, EntityUnknownError
 from pdp.attributes.fetch import Reader
 from pdp.attributes.keys import key_of
 from pdp.attributes.locate import locator_of
-from pdp.attributes.scripts import SIGNAL
+from pdp.attributes.scripts import SIGNAL, TURN
 from pdp.attributes.settings import RedisSettings
 from pdp.attributes.values import Given, declared_for
 from pdp.attributes.watch import Change, watch_changes
@@ -65,6 +65,11 @@ class RedisAttributeStore:
         told = await self._reader.evaluate(SIGNAL, keys, (*frame, *guards, *writes))
         outcome = Outcome(told[0].decode())
         return Applied(outcome, int(told[1]) if outcome in WRITTEN else 0)
+
+    async def take(self, name: str, holder: str, seconds: float) -> int:
+        """Take a turn at some work that one process of many does; see ``Turns``."""
+        arguments = (holder, str(round(seconds * 1000)), str(TOMBSTONE_LIFETIME))
+        return int(await self._reader.evaluate(TURN, [f"{_MARK_PREFIX}turn:{name}"], arguments))
 
     async def put(
         self, schema: Schema, entity: Entity, ref: EntityRef, given: Mapping[str, Given], issued_at: float, by: str

@@ -35,7 +35,7 @@ class AttributeIntake:
         recorded = RecordedStore(self._store, log)
         self._http = TransmitterHttp(config.signals)
         self.receiver = SignalReceiver(policies, recorded, self._http, config.signals, tracer)
-        self._poller = Poller(policies, self.receiver, self._http, config.signals)
+        self._poller = Poller(policies, self.receiver, self._http, config.signals, self._store)
         self._push = SignalPush(self.receiver, config.signals.path)
         self._service = AttributeService(recorded, policies, config.attribute_service)
         self._tasks: list[asyncio.Task[None]] = []

@@ -3,6 +3,10 @@
 Long polls, one after the other: each acknowledges what the one before it brought, and reports what was refused. What
 could not be handled for want of the store or of keys is neither, so the transmitter keeps it and sends it again. A
 poll that fails is repeated after a pause that grows and has chance in it.
+
+Each transmitter is polled by one worker of all, whichever has the turn; a worker that cannot show the store in time
+that it still has it stops. Should two poll for a moment all the same, nothing happens twice, for a token has its
+effect once: turns spare the transmitter, they guard nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +20,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pdp.core.signals.rules import Transmitter
-from pdp.ports import PolicySource
+from pdp.ports import PolicySource, Turns
 from pdp.signals.errors import SetError, TransmitterError
 from pdp.signals.http import TransmitterHttp
 from pdp.signals.receiver import SignalReceiver
 from pdp.signals.settings import SecretError, SignalSettings
+from pdp.signals.turn import Turn
 
 _log: Final = logging.getLogger(__name__)
 _FIRST: Final = 0.05
@@ -46,12 +51,18 @@ class Poller:
     """Polls every transmitter that signals.yaml has polled, and follows changes of the file."""
 
     def __init__(
-        self, policies: PolicySource, receiver: SignalReceiver, http: TransmitterHttp, settings: SignalSettings
+        self,
+        policies: PolicySource,
+        receiver: SignalReceiver,
+        http: TransmitterHttp,
+        settings: SignalSettings,
+        turns: Turns,
     ) -> None:
         self._policies = policies
         self._receiver = receiver
         self._http = http
         self._settings = settings
+        self._turns = turns
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def counts(self) -> Mapping[tuple[str, str], int]:
@@ -79,7 +90,21 @@ class Poller:
         await _end([running.pop(issuer)[1] for issuer in gone])
         for issuer, transmitter in wanted.items():
             if issuer not in running:
-                running[issuer] = transmitter, asyncio.create_task(self._poll(transmitter))
+                running[issuer] = transmitter, asyncio.create_task(self._attend(transmitter))
+
+    async def _attend(self, transmitter: Transmitter) -> None:
+        """Poll whenever it is this worker's turn."""
+        turn = Turn(self._turns, transmitter.issuer)
+        while True:
+            if await turn.taken():
+                _log.info("polling %s is this worker's turn, term %d", transmitter.name, turn.term)
+                polling = asyncio.create_task(self._poll(transmitter))
+                try:
+                    await turn.kept()
+                finally:
+                    await _end([polling])
+                    await turn.give_back()
+            await asyncio.sleep(turn.pause())
 
     async def _poll(self, transmitter: Transmitter) -> None:
         longest = self._settings.retry_delay

@@ -32,6 +32,8 @@ async def test_it_can_do_all_that_signals_and_feeds_do(server: Server) -> None:
         assert applied.outcome is Outcome.APPLIED
         assert applied.version > 0
         assert await store.apply(event, plan, 60.0) == (Outcome.DUPLICATE, 0)
+        assert await store.take("poll", "one", 60.0) == 1
+        assert await store.take("poll", "other", 60.0) == 0
         record = await store.read(schema, *ALICE)
         assert record
         assert record.view.__dict__["account"] == "disabled"

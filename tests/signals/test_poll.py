@@ -12,6 +12,7 @@ import pytest
 
 from pdp.core.decision import Entity
 from pdp.core.request import EntityRef
+from pdp.ports import Turns
 from pdp.signals import Poller
 from tests.attributes.support import Server, eventually
 from tests.signals.support import DEVICE, LAPTOP, OPAQUE, SESSION, World, receiving, rules_of, signals_text, with_line
@@ -37,8 +38,8 @@ async def polling(
 
 
 @contextlib.asynccontextmanager
-async def running(world: World) -> AsyncIterator[Poller]:
-    poller = Poller(world.policies, world.receiver, world.http, world.settings)
+async def running(world: World, turns: Turns | None = None) -> AsyncIterator[Poller]:
+    poller = Poller(world.policies, world.receiver, world.http, world.settings, turns or world.store)
     task = asyncio.create_task(poller.run())
     try:
         yield poller
@@ -107,6 +108,7 @@ async def test_an_outage_is_waited_out_and_nothing_is_lost(server: Server, trans
 
 async def test_without_a_store_nothing_is_acknowledged(server: Server, transmitter: Transmitter) -> None:
     async with polling(server, transmitter) as world:
+        await eventually(lambda: any(path == "/poll" for _, path, _ in transmitter.requests))
         world.server.kill()
         jti = transmitter.enqueue_event(REVOKED, {"format": "opaque", "id": "s-kept"})
         await eventually(lambda: sum(world.receiver.counts().values()) >= 2)

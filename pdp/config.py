@@ -79,7 +79,7 @@ class PolicySection:
     Attributes:
         folder: the policy folder: model.conf, schema.yaml, obligations.yaml, routes.yaml and policy/*.csv.
         engine: ``compiled``, ``reference`` (pycasbin itself), or ``shadow``: both, and the stricter answers.
-        watch: seconds between looks for changed files; 0 never looks, nor asks, nor follows roll-backs.
+        watch: seconds between looks for changed files; 0 looks once, and then follows roll-backs alone.
         source: where the policy comes from, if not the folder: a file NAME.bundle, ``https://...``, or
             ``git+URL#REF:PATH`` with a folder or a bundle at PATH.
         poll: seconds between questions to an HTTP server or git repository.

@@ -19,6 +19,7 @@ from pdp.core.policy import PolicySnapshot
 from pdp.engine.matcher import CompiledEngine
 from pdp.policy import load
 from pdp.policy.origins import Contents
+from pdp.policy.verdicts import UndecidedError, Verdicts
 from pdp.workbench.testing import read_suites, run
 from pdp.workbench.verify import FILE, Prover, Status, read_invariants
 
@@ -27,10 +28,18 @@ _PATIENCE: Final = 600.0
 _LOWEST: Final = 19
 
 
+def gate_of(state: Path) -> Verdicts:
+    """Give the gate of a service: its workers share a state folder, and one of them runs the tests for all."""
+    return Verdicts(state / "verdicts", check_itself)
+
+
 def check_itself(contents: Contents, _: PolicySnapshot) -> tuple[PolicyProblem, ...]:
     """Run a revision's tests and prove its invariants; give what fails, the first few of it.
 
     A revision without any tests is refused: nothing would speak for it.
+
+    Raises:
+        UndecidedError: they could not be run, or not to their end.
     """
     with tempfile.TemporaryDirectory(prefix="pdp-gate-") as place:
         for path, content in contents.files.items():
@@ -44,11 +53,13 @@ def check_itself(contents: Contents, _: PolicySnapshot) -> tuple[PolicyProblem, 
             )
             return tuple(PolicyProblem(**it) for it in json.loads(done.stdout))
         except subprocess.TimeoutExpired:
-            return (PolicyProblem("tests", 0, 0, f"the policy's own tests took more than {_PATIENCE:g} s"),)
-        except (subprocess.CalledProcessError, ValueError, TypeError):
-            return (
-                PolicyProblem("tests", 0, 0, "the policy's own tests could not be run, by a fault of the service"),
-            )
+            raise _undecided(f"took more than {_PATIENCE:g} s") from None
+        except (subprocess.CalledProcessError, OSError, ValueError, TypeError):
+            raise _undecided("could not be run, by a fault of the service") from None
+
+
+def _undecided(what: str) -> UndecidedError:
+    return UndecidedError(PolicyProblem("tests", 0, 0, f"the policy's own tests {what}"))
 
 
 def found_in(folder: Path) -> tuple[PolicyProblem, ...]:

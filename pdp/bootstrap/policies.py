@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pdp.bootstrap.gate import check_itself
+from pdp.bootstrap.gate import gate_of
 from pdp.config import ConfigError, PolicySection
 from pdp.core.errors import PdpError
 from pdp.policy import Approach, EngineFactory, PolicyKeeper, StateFolder, open_origin
 from pdp.policy.bundle import Trust
+from pdp.policy.origins.once import OnceOrigin
 from pdp.signing.keyfiles import load_verifier
-
-_UNWATCHED = 1.0
 
 
 def keeper_of(section: PolicySection, engine: EngineFactory) -> PolicyKeeper:
@@ -21,7 +20,7 @@ def keeper_of(section: PolicySection, engine: EngineFactory) -> PolicyKeeper:
     trust = trust_of(section)
     approach = Approach(
         trust=trust,
-        watch=section.watch or _UNWATCHED,
+        watch=section.watch,
         poll=section.poll,
         companions=section.checks,
         headers=section.source_headers,
@@ -31,7 +30,9 @@ def keeper_of(section: PolicySection, engine: EngineFactory) -> PolicyKeeper:
         origin = open_origin(section.source or str(section.folder), approach)
     except (PdpError, OSError) as error:
         raise ConfigError(str(error)) from None
-    gate = check_itself if section.checks else None
+    if not section.watch:
+        origin = OnceOrigin(origin)
+    gate = gate_of(section.state) if section.checks else None
     return PolicyKeeper(origin, engine, state=StateFolder(section.state), trust=trust, gate=gate)
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pdp.bootstrap.gate import check_itself, found_in
+from pdp.bootstrap import gate
+from pdp.bootstrap.gate import check_itself, found_in, gate_of
 from pdp.engine.matcher import CompiledEngine
 from pdp.policy import assemble
 from pdp.policy.bundle import read_files
 from pdp.policy.origins import Contents
 from pdp.policy.problems import Problems
+from pdp.policy.verdicts import UndecidedError
 from tests.policy.example import write
 
 NOTHING = """\
@@ -62,3 +64,24 @@ def test_a_file_of_tests_that_cannot_be_read_speaks_against_it(tmp_path: Path, n
     put(tmp_path, "{effect: deny}", NEVER)
     (tmp_path / name).write_text("version: 1\n")
     assert {it.file for it in found_in(tmp_path)} == {name}
+
+
+def test_a_gate_asks_for_a_revision_once(tmp_path: Path) -> None:
+    contents = put(tmp_path / "policies", "{effect: allow}")
+    snapshot = assemble(contents.policy, CompiledEngine(), Problems())
+    first = gate_of(tmp_path / "state")(contents, snapshot)
+    assert [it.problem for it in first] == ["the test 'nobody deletes' fails"]
+    (kept,) = (tmp_path / "state" / "verdicts").glob("*.json")
+    written = kept.stat().st_mtime_ns
+    assert gate_of(tmp_path / "state")(contents, snapshot) == first
+    assert kept.stat().st_mtime_ns == written
+
+
+def test_tests_that_take_too_long_decide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_PATIENCE", 0.01)
+    contents = put(tmp_path / "policies", "{effect: deny}")
+    snapshot = assemble(contents.policy, CompiledEngine(), Problems())
+    with pytest.raises(UndecidedError, match="took more than"):
+        check_itself(contents, snapshot)
+    assert "took more than" in gate_of(tmp_path / "state")(contents, snapshot)[0].problem
+    assert not list((tmp_path / "state" / "verdicts").glob("*.json"))

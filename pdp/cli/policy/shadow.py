@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pdp.bootstrap.gate import check_itself
+from pdp.bootstrap.gate import gate_of
 from pdp.cli.policy.bundle import read_bundle
 from pdp.cli.policy.state import ConfigOption, StateOption, settings, trust
 from pdp.core.errors import PolicyInvalidError, PolicyProblem
@@ -39,7 +39,7 @@ def start(
         raise PolicyInvalidError((PolicyProblem(str(candidate), 0, 0, problem),))
     contents = Contents.of(verify(archive, demanded), archive)
     snapshot = assemble(contents.policy, CompiledEngine(), Problems())
-    if section.checks and (against := check_itself(contents, snapshot)):
+    if section.checks and (against := gate_of(section.state)(contents, snapshot)):
         raise PolicyInvalidError(against)
     StateFolder(section.state).propose(archive)
     typer.echo(f"on trial: {snapshot.revision}, {len(snapshot.rules)} rules; see pdp policy status")

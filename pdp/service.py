@@ -113,7 +113,8 @@ class PolicyDecisionPoint:
             For each request its answer, or what is wrong with it; None where attributes must be read first, and
             ``evaluate`` is to be asked.
         """
-        outcomes = [self._outcome(request, caller) for request in requests]
+        now = self._clocks.wall()
+        outcomes = [self._outcome(request, caller, now) for request in requests]
         recorded = iter(await self._record([outcome for outcome in outcomes if isinstance(outcome, Answer)]))
         return [next(recorded) if isinstance(outcome, Answer) else outcome for outcome in outcomes]
 
@@ -148,12 +149,12 @@ class PolicyDecisionPoint:
         decision = refuse(policy.revision if policy else "", self._clocks.wall(), cause)
         return (await self._record([self._dress(about, caller, decision, self._clocks.elapsed(), cached=True)]))[0]
 
-    def _outcome(self, request: Request, caller: Caller) -> Answer | InvalidRequestError | None:
+    def _outcome(self, request: Request, caller: Caller, now: float) -> Answer | InvalidRequestError | None:
         try:
             validate(request)
         except InvalidRequestError as error:
             return error
-        return self._answer_held(request, caller, self._clocks.wall(), self._trace_id(caller))
+        return self._answer_held(request, caller, now, self._trace_id(caller))
 
     def _answer_held(self, request: Request, caller: Caller, now: float, trace_id: str) -> Answer | None:
         """Answer from memory, without waiting; None where something is not there."""

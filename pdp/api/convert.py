@@ -31,11 +31,10 @@ ENTITIES: Final = {
 
 def to_request(message: rpc.EvaluateRequest) -> Request:
     """Carry a request over to the core."""
-    subject, resource = message.subject, message.resource
     return Request(
-        EntityRef(subject.type, subject.id),
+        _ref(message.subject),
         message.action.name,
-        EntityRef(resource.type, resource.id),
+        _ref(message.resource),
         _context(message.context.SerializeToString()),
         message.session_id,
         message.device_id,
@@ -64,14 +63,20 @@ def to_requests(batch: rpc.BatchEvaluateRequest) -> list[Request]:
 
 def _completed(item: rpc.EvaluateRequest, default: Request) -> Request:
     given = item.HasField
-    return Request(
-        EntityRef(item.subject.type, item.subject.id) if given("subject") else default.subject,
-        item.action.name if given("action") else default.action,
-        EntityRef(item.resource.type, item.resource.id) if given("resource") else default.resource,
-        _context(item.context.SerializeToString()) if given("context") else default.context,
-        item.session_id or default.session,
-        item.device_id or default.device,
-    )
+    subject, action, resource, context, session, device = default
+    if given("subject"):
+        subject = _ref(item.subject)
+    if given("action"):
+        action = item.action.name
+    if given("resource"):
+        resource = _ref(item.resource)
+    if given("context"):
+        context = _context(item.context.SerializeToString())
+    return Request(subject, action, resource, context, item.session_id or session, item.device_id or device)
+
+
+def _ref(named: request_pb2.Subject | request_pb2.Resource) -> EntityRef:
+    return EntityRef(named.type, named.id)
 
 
 def decision_bytes(answer: Answer) -> bytes:

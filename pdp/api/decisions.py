@@ -149,8 +149,8 @@ def parse(message_type: type[_M], message: bytes) -> _M:
 
 def caller_of(call: Call, interface: str) -> Caller:
     """Say who asks: by the identity that the transport proved, and nothing that the caller says of itself."""
-    trace = parse_traceparent(call.metadata.get("traceparent", ""))
-    return Caller(call.peer.spiffe_id or "", interface, trace, call.deadline)
+    header = call.metadata.get("traceparent")
+    return Caller(call.peer.spiffe_id or "", interface, parse_traceparent(header) if header else None, call.deadline)
 
 
 def _batch(message: rpc.BatchEvaluateRequest) -> Sequence[Request]:

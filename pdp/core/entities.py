@@ -48,12 +48,15 @@ class Entities(NamedTuple):
 
 def refs(request: Request) -> tuple[tuple[Entity, EntityRef], ...]:
     """Give the references whose records a request's decision may need."""
-    found = [(SUBJECT, request.subject), (RESOURCE, request.resource)]
+    subject, resource = (SUBJECT, request.subject), (RESOURCE, request.resource)
+    if request.device and request.session:
+        device, session = EntityRef("device", request.device), EntityRef("session", request.session)
+        return subject, resource, (DEVICE, device), (SESSION, session)
     if request.device:
-        found.append((DEVICE, EntityRef("device", request.device)))
+        return subject, resource, (DEVICE, EntityRef("device", request.device))
     if request.session:
-        found.append((SESSION, EntityRef("session", request.session)))
-    return tuple(found)
+        return subject, resource, (SESSION, EntityRef("session", request.session))
+    return subject, resource
 
 
 def view_of(entities: Entities, entity: Entity) -> View:

@@ -40,6 +40,11 @@ class Metadata(Mapping[str, str]):
     def __getitem__(self, key: str) -> str:
         return self.raw[key.encode("latin-1", "replace")].decode("latin-1")
 
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        """The value, or ``default``. Written out, for most of what is asked for is not there, and raising is slow."""
+        value = self.raw.get(key.encode("latin-1", "replace"))
+        return default if value is None else value.decode("latin-1")
+
     def __iter__(self) -> Iterator[str]:
         return (key.decode("latin-1") for key in self.raw)
 

@@ -70,24 +70,30 @@ class AsyncClient:
         self._on_change = on_change
         self._transport: Transport | None = None
         self._watch: Watch | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to connect, on the event loop that the client is used on; nothing is waited for."""
+        """Begin to connect, on the event loop that the client is used on; nothing is waited for.
+
+        Raises:
+            OSError: a certificate file cannot be read or used.
+        """
         self._transport = Transport(self._settings)
+        self._running = [asyncio.create_task(self._transport.follow_certificates())]
         if self._settings.staleness:
             self._watch = Watch(self._transport, self._cache, self._protocol, self._settings, self._clock)
-            self._running = asyncio.create_task(self._watch.run())
+            self._running.append(asyncio.create_task(self._watch.run()))
 
     async def close(self) -> None:
         """Close every connection. Nothing held is relied on any more."""
-        if self._running:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         self._cache.forget_all()
         if self._transport:
             await self._transport.close()
-        self._transport = self._watch = self._running = None
+        self._transport = self._watch = None
+        self._running = []
 
     async def __aenter__(self) -> Self:
         await self.start()

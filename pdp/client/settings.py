@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """PEM files for mutual TLS. They are read when the client starts.
+    """PEM files for mutual TLS. They are read again whenever they change.
 
     Attributes:
         ca: the authorities that may vouch for the service.

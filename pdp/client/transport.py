@@ -4,33 +4,76 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
+from pdp.client.certificates import Certificates
 from pdp.client.decision import Decision, read_decision
 from pdp.client.errors import UnansweredError
 from pdp.client.question import Question
-from pdp.client.settings import ClientSettings, ClientTls
+from pdp.client.settings import ClientSettings
 from pdp.v1 import policy_decision_pb2 as pb
 from pdp.v1 import watch_pb2
 
+_log: Final = logging.getLogger(__name__)
 _EVALUATE: Final = "/pdp.v1.PolicyDecisionService/Evaluate"
 _WATCH: Final = "/pdp.v1.DecisionWatchService/WatchDecisions"
 _BURST: Final = 10.0
 _IN_FLIGHT: Final = 64
+_CERTIFICATE_CHECK: Final = 1.0
+# Without a message for so long, in seconds, a watch is given up; or for three pings, where that is longer.
+SILENCE: Final = 3.0
 # Nothing else may be asked twice: the service has answered, and would answer the same again.
 _WORTH_ASKING_AGAIN: Final = (grpc.StatusCode.UNAVAILABLE,)
 
 
 class Transport:
-    """Channels to every target. Made and used on one event loop."""
+    """Channels to every target. Made and used on one event loop.
+
+    Attributes:
+        generation: rises whenever the certificate files were replaced: calls begun from then on use the new ones.
+
+    Raises:
+        OSError: a certificate file cannot be read or used.
+    """
 
     def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
-        self._channels = [_channel(target, settings.tls) for target in settings.targets]
+        self._certificates = Certificates(settings.tls) if settings.tls else None
+        self.generation = 0
+        self._replaced: list[grpc.aio.Channel] = []
+        self._connect()
+        self._turn = itertools.count()
+        # When a watch ends, whoever was served by it comes at once: the service is not to be flooded.
+        self._room = asyncio.Semaphore(_IN_FLIGHT)
+        self._hedges = _BURST
+
+    async def close(self) -> None:
+        """Close every channel; what is under way ends."""
+        await asyncio.gather(*(channel.close() for channel in (*self._channels, *self._replaced)))
+
+    async def follow_certificates(self) -> None:
+        """Take up replaced certificate files until cancelled; what is under way ends as it began."""
+        while self._certificates:
+            await asyncio.sleep(_CERTIFICATE_CHECK)
+            if self._certificates.changed():
+                outdated = self._channels
+                self._replaced += outdated
+                self._connect()
+                self.generation += 1
+                _log.info("new connections use the certificate files that were replaced")
+                await asyncio.sleep(max(self._settings.timeout, SILENCE, 3 * self._settings.ping_interval))
+                await asyncio.gather(*(channel.close() for channel in outdated))
+                self._replaced.clear()
+
+    def _connect(self) -> None:
+        credentials = self._certificates.credentials() if self._certificates else None
+        name = self._settings.tls.server_name if self._settings.tls else ""
+        self._channels = [_channel(target, credentials, name) for target in self._settings.targets]
         self._evaluate = [
             channel.unary_unary(
                 _EVALUATE,
@@ -39,14 +82,6 @@ class Transport:
             )
             for channel in self._channels
         ]
-        self._turn = itertools.count()
-        # When a watch ends, whoever was served by it comes at once: the service is not to be flooded.
-        self._room = asyncio.Semaphore(_IN_FLIGHT)
-        self._hedges = _BURST
-
-    async def close(self) -> None:
-        """Close every channel; what is under way ends."""
-        await asyncio.gather(*(channel.close() for channel in self._channels))
 
     def watch(self) -> Any:
         """Open a stream, to the next target each time."""
@@ -122,7 +157,7 @@ def _said(error: grpc.RpcError) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
-def _channel(target: str, tls: ClientTls | None) -> grpc.aio.Channel:
+def _channel(target: str, credentials: grpc.ChannelCredentials | None, server_name: str) -> grpc.aio.Channel:
     options: Sequence[tuple[str, Any]] = [
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 5_000),
@@ -131,13 +166,8 @@ def _channel(target: str, tls: ClientTls | None) -> grpc.aio.Channel:
         # Each target is a connection of its own, so that a second attempt does not wait behind the first.
         ("grpc.use_local_subchannel_pool", 1),
     ]
-    if tls is None:
+    if credentials is None:
         return grpc.aio.insecure_channel(target, options=options)
-    if tls.server_name:
-        options = [*options, ("grpc.ssl_target_name_override", tls.server_name)]
-    credentials = grpc.ssl_channel_credentials(
-        tls.ca.read_bytes(),
-        tls.private_key.read_bytes() if tls.private_key else None,
-        tls.certificate.read_bytes() if tls.certificate else None,
-    )
+    if server_name:
+        options = [*options, ("grpc.ssl_target_name_override", server_name)]
     return grpc.aio.secure_channel(target, credentials, options=options)

@@ -18,12 +18,11 @@ from pdp.client.errors import UnansweredError
 from pdp.client.protocol import MOST_ITEMS, BrokenStreamError, WatchProtocol, unregistering
 from pdp.client.question import Question
 from pdp.client.settings import ClientSettings
-from pdp.client.transport import Transport
+from pdp.client.transport import SILENCE, Transport
 from pdp.v1 import watch_pb2 as rpc
 
 _log: Final = logging.getLogger(__name__)
 _FIRST_DELAY: Final = 0.05
-_SILENCE: Final = 3.0
 
 
 class Watch:
@@ -91,18 +90,20 @@ class Watch:
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - only spreads out who comes back
 
     async def _stream(self) -> None:
-        call = self._transport.watch()
+        call, generation = self._transport.watch(), self._transport.generation
         self._outbox = Outbox()
         tasks = [asyncio.create_task(run) for run in (self._send(call), self._ping(), self._tidy())]
         try:
             await call.write(self._protocol.opening())
             while True:
-                async with asyncio.timeout(max(_SILENCE, 3 * self._settings.ping_interval)):
+                async with asyncio.timeout(max(SILENCE, 3 * self._settings.ping_interval)):
                     message = await call.read()
                 if message is grpc.aio.EOF:
                     raise BrokenStreamError(str(await call.code()))
                 self._outbox.put(self._protocol.receive(message, self._clock()))
                 self.ready.set()
+                if self._transport.generation != generation:
+                    raise BrokenStreamError("the certificate files were replaced")
         finally:
             call.cancel()
             for task in tasks:

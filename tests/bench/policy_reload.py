@@ -23,7 +23,7 @@ from statistics import quantiles
 import grpc.aio
 
 from pdp.v1 import policy_decision_pb2 as rpc
-from tests.bench.signals import question
+from tests.bench.dataplane.ours import question
 from tests.integration.running import ROOT, serving
 
 _METHOD = "/pdp.v1.PolicyDecisionService/Evaluate"
@@ -37,7 +37,7 @@ class Load:
     def __init__(self, channel: grpc.aio.Channel, rate: float) -> None:
         self._ask = channel.unary_unary(_METHOD)
         self._rate = rate
-        self._question = question()
+        self._question = question().SerializeToString()
         self._asking: set[asyncio.Task[None]] = set()
         self.latencies: list[float] = []
         self.failures: Counter[str] = Counter()

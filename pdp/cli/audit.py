@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -44,6 +45,7 @@ from pdp.audit.reading import parse
 from pdp.audit.report import csv_rows, review
 from pdp.audit.report_html import html_page
 from pdp.audit.scan import scan
+from pdp.audit.sealing import KeyRing
 from pdp.audit.search import Query, find, known_as
 from pdp.audit.search import search as search_log
 from pdp.audit.segment import list_segments, list_workers
@@ -198,26 +200,43 @@ def tail(
     if not unrecorded:
         _put_on_record(settings, "tail", {"lines": lines, "follow": follow})
     ring, console = load_ring(settings.keys), Console()
-    newest = list(search_log(settings.directory, Query(), ring, lines)) if lines else []
-    for record in reversed(newest):
+    followers = _at_the_end(settings.directory, ring) if follow else {}
+    there = (
+        record
+        for record in search_log(settings.directory, Query(), ring, sys.maxsize)
+        if not follow or _was_there(record, followers)
+    )
+    for record in reversed(list(islice(there, lines))):
         _show_line(console, record, as_json=as_json)
     if follow:
-        shown_until = str(newest[0].get("time")) if newest else datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        _follow(settings, console, shown_until, as_json=as_json)
+        _follow(settings.directory, ring, followers, console, as_json=as_json)
 
 
-def _follow(settings: LogSettings, console: Console, shown_until: str, *, as_json: bool) -> None:
-    """Show what is newer than a time, and then whatever comes."""
-    ring = load_ring(settings.keys)
-    followers: dict[str, Follower] = {}
+def _at_the_end(directory: Path, ring: KeyRing | None) -> dict[str, Follower]:
+    """Followers of each worker that have read all there is. What they read next is new, whatever the clocks say."""
+    followers = {
+        folder.name: Follower(folder, ring, list_segments(folder)[-1].base) for folder in list_workers(directory)
+    }
+    for follower in followers.values():
+        while follower.read(1000):
+            pass
+    return followers
+
+
+def _was_there(record: dict[str, Any], followers: dict[str, Follower]) -> bool:
+    follower = followers.get(str(record.get("worker")))
+    return follower is not None and record["seq"] < follower.next
+
+
+def _follow(
+    directory: Path, ring: KeyRing | None, followers: dict[str, Follower], console: Console, *, as_json: bool
+) -> None:
     while True:
-        for folder in list_workers(settings.directory):
+        for folder in list_workers(directory):
             if folder.name not in followers:
-                followers[folder.name] = Follower(folder, ring, list_segments(folder)[-1].base)
+                followers[folder.name] = Follower(folder, ring)
             for _, text in followers[folder.name].read(1000):
-                record = parse(text)
-                if str(record.get("time")) > shown_until:
-                    _show_line(console, record, as_json=as_json)
+                _show_line(console, parse(text), as_json=as_json)
         time.sleep(_POLL)
 
 
@@ -267,7 +286,7 @@ def search(
     for record in found:
         _show_line(console, record, as_json=as_json)
     if not as_json:
-        note = f"{len(found):,} records in {spent * 1000:.0f} ms" + (
+        note = f"{len(found):,} {'record' if len(found) == 1 else 'records'} in {spent * 1000:.0f} ms" + (
             " (there may be more)" if len(found) == limit else ""
         )
         Console(stderr=True).print(Text(note, style="dim"))
@@ -531,7 +550,7 @@ def ship(
     place = cursor or settings.directory / f"shipped-{'otlp' if otlp else 'redis'}.json"
     shipper = Shipper(settings.directory, sink, place, load_ring(settings.keys))
     if once:
-        Console(stderr=True).print(Text(f"{shipper.run_once():,} records shipped", style="dim"))
+        Console(stderr=True).print(Text(f"records shipped: {shipper.run_once():,}", style="dim"))
     else:
         shipper.run(threading.Event())
 

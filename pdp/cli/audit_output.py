@@ -29,6 +29,8 @@ _FIRST: Final = (
     "obligations",
 )
 _QUIET: Final = ("worker", "seq", "decision_id", "trace_id", "revision")
+_UNSAID: Final = ("time", "kind", "worker", "seq", "decision_id", "trace_id")
+"""What the line of a record that is no decision leaves out or says elsewhere."""
 
 
 def record_line(record: Mapping[str, Any]) -> Text:
@@ -46,9 +48,7 @@ def record_line(record: Mapping[str, Any]) -> Text:
         line.append(", ".join(map(str, record.get("reasons") or ())), style="" if outcome == "allow" else "red")
     else:
         line.append(f"{str(record.get('kind')).upper()}  ", style="bold blue")
-        line.append(
-            ", ".join(f"{name}={value}" for name, value in record.items() if name not in (*_QUIET, *_FIRST[:2]))
-        )
+        line.append(", ".join(f"{name}={value}" for name, value in record.items() if name not in _UNSAID))
     line.append(f"  {record.get('decision_id') or ''}", style="dim")
     return line
 
@@ -175,7 +175,10 @@ def review_view(result: Review) -> Group:
     """The access review as tables."""
     parts: list[Any] = [
         Text("Access review", style="bold")
-        + Text(f"  {result.since or 'the beginning of the log'} to {result.until or 'now'}", style="not bold dim"),
+        + Text(
+            f"  {_moment(result.since) or 'the beginning of the log'} to {_moment(result.until) or 'now'}",
+            "not bold dim",
+        ),
         Text(f"{result.allowed:,} allowed  {result.denied:,} denied  {result.emergency:,} under emergency claim"),
     ]
     for data_class, rows in result.classes():
@@ -188,15 +191,17 @@ def review_view(result: Review) -> Group:
         for subject, access in rows:
             counts = (access.allowed, access.denied, access.emergency, len(access.resources))
             cells = [f"{count:,}" if count else "" for count in counts]
-            table.add_row(
-                Text(subject), *cells, ", ".join(sorted(access.purposes)), access.last[:16].replace("T", " ")
-            )
+            table.add_row(Text(subject), *cells, ", ".join(sorted(access.purposes)), _moment(access.last))
         parts += [Text(), table]
     if result.emergencies:
         parts += [Text(), _emergencies(result.emergencies)]
     if result.reasons:
         parts += [Text(), _reasons(result.reasons.most_common())]
     return Group(*parts)
+
+
+def _moment(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 def _emergencies(found: Iterable[Emergency]) -> Table:
@@ -207,8 +212,9 @@ def _emergencies(found: Iterable[Emergency]) -> Table:
     for one in sorted(found):
         style = _STYLES.get(one.outcome, "")
         access = f"{one.action} {one.data_class} {one.resource}"
-        when = one.time[:16].replace("T", " ")
-        table.add_row(*map(Text, (when, one.subject, access)), Text(one.outcome, style=style), Text(one.reason))
+        table.add_row(
+            *map(Text, (_moment(one.time), one.subject, access)), Text(one.outcome, style=style), Text(one.reason)
+        )
     return table
 
 

@@ -127,6 +127,47 @@ def test_tail_follows_across_processes_until_it_is_stopped(home: Home) -> None:
         process.terminate()
 
 
+def test_tail_follows_by_sequence_whatever_the_clocks_say(home: Home) -> None:
+    """Records of the same moment, of an earlier one, and of a worker that begins only now are all new."""
+    fixed, earlier = "2026-01-31T08:00:00.000000Z", "2025-12-31T08:00:00.000000Z"
+    log = DecisionLog(settings(home.log, keys=home.keys), home.load())
+    log.append_now(decision(70, time="2037-01-01T00:00:00.000000Z"))
+    command = [sys.executable, "-m", "pdp", "audit", "tail", "--follow", "-n", "3", "--json", "--unrecorded"]
+    with subprocess.Popen(command, env=os.environ | home.environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        shown = [json.loads(process.stdout.readline())["seq"] for _ in range(3)]
+        assert shown == [68, 69, 70]
+        log.append_many([decision(71, time=fixed), decision(72, time=fixed), decision(73, time=earlier)])
+        assert [json.loads(process.stdout.readline())["seq"] for _ in range(3)] == [71, 72, 73]
+        other = DecisionLog(settings(home.log, keys=home.keys, worker="w1"), home.load())
+        fill(other, range(3))
+        found = [json.loads(process.stdout.readline()) for _ in range(3)]
+        assert [(record["worker"], record["seq"]) for record in found] == [("w1", 0), ("w1", 1), ("w1", 2)]
+        process.terminate()
+    other.close()
+    log.close()
+
+
+def test_what_is_no_decision_says_what_it_is(home: Home) -> None:
+    log = DecisionLog(settings(home.log, keys=home.keys), home.load())
+    log.append_now({"kind": "reload", "revision": "sha256:abcdef", "outcome": "accepted"})
+    log.close()
+    shown = home.run("search", "--kind", "reload", "--unrecorded").stdout
+    assert "RELOAD  revision=sha256:abcdef, outcome=accepted" in shown
+    assert "1 record in" in home.run("search", "--kind", "reload", "--unrecorded").stderr
+
+
+def test_the_text_report_has_a_title_for_each_column_and_each_emergency_claim(home: Home) -> None:
+    log = DecisionLog(settings(home.log, keys=home.keys), home.load())
+    log.append_now(decision(70) | {"emergency_reason": "caller collapsed"})
+    log.close()
+    shown = home.run("report", "--unrecorded").stdout
+    for title in ("subject", "allowed", "denied", "emergency", "resources", "purposes", "last"):
+        assert title in shown
+    assert "emergency claims, each to be reviewed" in shown
+    assert "caller collapsed" in shown
+
+
 def test_show_tells_everything_about_one_decision(home: Home) -> None:
     shown = home.run("show", str(decision(42)["decision_id"])).stdout
     for word in ("allow", "quality-review", "recording/", "permit", "p:2", "mask_pan", "sha256:"):

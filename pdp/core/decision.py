@@ -25,6 +25,8 @@ DENY: Final = Effect.DENY
 class Entity(enum.StrEnum):
     """Whose attributes a condition may read; the names are those used after ``r.`` in a condition."""
 
+    __hash__ = str.__hash__  # see Reason
+
     SUBJECT = "subject"
     DEVICE = "device"
     SESSION = "session"

@@ -9,6 +9,9 @@ from typing import Final, NamedTuple
 class Reason(enum.StrEnum):
     """Every code a decision can carry. docs/reasons.md tells an operator what to do about each."""
 
+    # As quick as a text's: an enumeration's own is a function in Python, called for every decision.
+    __hash__ = str.__hash__
+
     PERMITTED = "PERMITTED"
     NO_MATCHING_PERMIT = "NO_MATCHING_PERMIT"
     DENIED_BY_RULE = "DENIED_BY_RULE"

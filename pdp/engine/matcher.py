@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from casbin.model import Model
@@ -16,6 +18,7 @@ from pdp.engine.rows import row_of
 
 Links = Sequence[tuple[str, str, str]]
 
+_NEVER: Final = 1 << 30
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -49,6 +52,10 @@ class CompiledEngine:
     def __call__(self, rules: tuple[Rule, ...], links: Links, model_text: str) -> Matcher:
         """Compile a revision; safe on any thread, one at a time."""
         rows = [("p", *row_of(rule)) for rule in rules] + [tuple(link) for link in links]
+        with _young_collections():
+            return self._compile(rows, model_text)
+
+    def _compile(self, rows: list[tuple[str, ...]], model_text: str) -> Matcher:
         if self._last and self._last[0] == model_text:
             enforcer = self._last[1].recompiled(rows, checkpoint=GiveWay())
         else:
@@ -57,6 +64,17 @@ class CompiledEngine:
             enforcer = CompiledEnforcer(model, rows, "strict", checkpoint=GiveWay())
         self._last = (model_text, enforcer)
         return CompiledMatcher(enforcer)
+
+
+@contextlib.contextmanager
+def _young_collections() -> Iterator[None]:
+    """Hold off full garbage collections, which stop every thread; nothing that a build makes is garbage in cycles."""
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, _NEVER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
 
 
 class ShadowMatcher:

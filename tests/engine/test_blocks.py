@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pdp.engine import CompiledEnforcer, ConditionError, RowsAdapter
 from pdp.engine.compiled import patterns
 from pdp.engine.compiled.blocks import MAX_BLOCK, Fused, merged
+from pdp.engine.compiled.errors import NotCompilableError
+from pdp.engine.compiled.templates import Templates
 from tests.engine.compare import explained, model_of
 from tests.engine.hostile import Bag
 
@@ -128,6 +130,21 @@ def test_any_number_of_rules_match_in_row_order(mode: Any, count: int) -> None:
     enforcer = CompiledEnforcer(model_of(FLAT), rows, mode)
     assert enforcer.match(Bag(age=count), "o", "read") == tuple(range(count))
     assert enforcer.match(Bag(age=1), "o", "read") == (0,)
+
+
+def test_rules_that_do_not_go_into_a_block_answer_by_themselves(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    define = Templates.define_once
+
+    def refuse_blocks(templates: Templates, body: str, slots: int) -> Any:
+        if "def block" in body:
+            raise NotCompilableError("too large")
+        return define(templates, body, slots)
+
+    monkeypatch.setattr(Templates, "define_once", refuse_blocks)
+    rows = rules("r.sub.age > 1 && r.sub.vip", "r.sub.age > 2", "r.sub.vip")
+    enforcer = CompiledEnforcer(model_of(FLAT), rows, mode)
+    assert not blocks_of(enforcer)
+    assert enforcer.match(Bag(vip=True, age=2), "o", "read") == (0, 2)
 
 
 def test_fused_leaves_can_be_joined_with_others() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import gc
+import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +305,46 @@ def test_role_links_of_an_old_snapshot_never_decide_in_a_new_one(mode: Any) -> N
     new = old.recompiled([row, ("g", "bob", "admin")])
     assert [enforcer.enforce("alice", "", "read") for enforcer in (old, new)] == [True, False]
     assert [enforcer.enforce("bob", "", "read") for enforcer in (old, new)] == [False, True]
+
+
+def test_a_snapshot_goes_when_its_last_user_does(mode: Any) -> None:
+    rows = [("p", f"r.sub.age > {number} && r.obj == 'x'", "read") for number in range(20)]
+    old = CompiledEnforcer(model_of(RULES), rows, mode)
+    assert len(old.match(Bag(age=60), "x", "read")) == 20
+    gone = weakref.ref(old._engine)
+    gc.collect()
+    gc.disable()
+    try:
+        new = old.recompiled(rows)
+        del old
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert len(new.match(Bag(age=60), "x", "read")) == 20
+
+
+def test_a_build_pauses_often_whatever_it_builds(mode: Any) -> None:
+    roles = RULES.replace("[policy_effect]", "[role_definition]\ng = _, _\n[policy_effect]")
+    rows = [("p", f"r.sub.name == 'n{number}' && r.sub.age > 1", "read") for number in range(200)]
+    rows += [("g", f"u{number}", "admin") for number in range(200)]
+    lines: list[int] = []
+    old = CompiledEnforcer(model_of(roles), rows, mode)
+    tracer_was = sys.gettrace()
+
+    def count(_frame: Any, event: str, _argument: Any) -> Any:
+        if event == "line":
+            lines[-1] += 1
+        return count
+
+    lines.append(0)
+    sys.settrace(count)
+    try:
+        old.recompiled(rows, checkpoint=lambda: lines.append(0))
+    finally:
+        sys.settrace(tracer_was)
+    # The parts that are pycasbin's own cannot pause.
+    limit = 3_000 if mode == "strict" else 30_000
+    assert max(lines) < limit, max(lines)
 
 
 def test_decisions_beside_reloads_are_those_of_one_snapshot() -> None:

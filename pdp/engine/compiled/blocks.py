@@ -11,6 +11,7 @@ which tell what failed: so what a decision is made of does not depend on how rul
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from itertools import chain
 from typing import Final, cast
 
 from pdp.engine.compiled.conditions import Conditions
-from pdp.engine.compiled.pacing import Checkpoint
+from pdp.engine.compiled.errors import NotCompilableError
+from pdp.engine.compiled.pacing import Checkpoint, paced
 from pdp.engine.compiled.sharing import UNSET, Counting, Keeping, Sharing
 from pdp.engine.compiled.templates import Templates, Test
 from pdp.engine.compiled.writing import TEST, Fields, Link, Slot, Writer
@@ -150,21 +152,23 @@ class Fuser:
             alone: whether a request is led to one leaf at most, so that no two have anything in common.
         """
         alone = alone and max(map(len, leaves), default=0) <= MAX_BLOCK
-        parts = {leaf: _cut(leaf) for leaf in self._worthy(leaves, least=2 if alone else 1)}
+        parts = {leaf: _cut(leaf) for leaf in self._worthy(leaves, checkpoint, least=2 if alone else 1)}
         surveys = {rules: self._survey(rules, checkpoint) for rules in chain.from_iterable(parts.values())}
         if not alone:
             self._choose_cells(surveys.values())
-        found = {
-            leaf: Fused(tuple([self._block(rules, surveys[rules], checkpoint) for rules in cut]), (), (leaf,))
-            for leaf, cut in parts.items()
-            if len(leaf) > 1 or not self._cells.keys().isdisjoint(surveys[leaf].tests)
-        }
+        found: dict[Rules, Fused] = {}
+        for leaf, cut in parts.items():
+            if len(leaf) > 1 or not self._cells.keys().isdisjoint(surveys[leaf].tests):
+                # One that is nested too deeply to be written so stays as it is.
+                with contextlib.suppress(NotCompilableError):
+                    blocks = tuple([self._block(rules, surveys[rules], checkpoint) for rules in cut])
+                    found[leaf] = Fused(blocks, (), (leaf,))
         self._older = None
         return found
 
-    def _worthy(self, leaves: Iterable[Rules], least: int) -> Iterator[Rules]:
+    def _worthy(self, leaves: Iterable[Rules], checkpoint: Checkpoint, least: int) -> Iterator[Rules]:
         room = _MAX_RULES
-        for leaf in sorted(leaves, key=len, reverse=True):
+        for leaf in paced(sorted(leaves, key=len, reverse=True), checkpoint):
             room -= len(leaf)
             if room < 0 or len(leaf) < least:
                 return

@@ -83,7 +83,8 @@ class Builder:
         self.writer = writer
         self.rows = rows
         helpers = strict.HELPERS if writer is strict.StrictWriter else exact.HELPERS
-        self.templates: Templates = previous.templates if previous else Templates(len(definition.request), helpers)
+        templates = previous.templates if previous else Templates(len(definition.request), helpers)
+        self.templates: Templates = templates
         self.plan = make_plan(definition.matcher, definition.scope, writer)
         self._is_strict = writer is strict.StrictWriter
         refuse = checks.literal_problem if self._is_strict else _refuse_nothing
@@ -97,7 +98,7 @@ class Builder:
             self.templates,
             previous.fuser if previous else None,
         )
-        buckets = Buckets(lambda path: reader_of(path, writer(definition.scope), self.templates))
+        buckets = Buckets(lambda path: reader_of(path, writer(definition.scope), templates))
         self.index = Index(self.plan.dimensions, dict(definition.scope.roles), buckets)
         self._filed: dict[tuple[str, ...], Entry] = {}
         self._older = previous._filed if previous else {}  # noqa: SLF001 - of this class

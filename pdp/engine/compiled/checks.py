@@ -93,10 +93,10 @@ def _row_findings(ptype: str, rows: Iterable[list[str]], tokens: list[str]) -> I
             yield Finding(ptype, number, "priority is not a whole number from 0")
 
 
-def role_findings(roles: dict[str, Roles | DomainRoles]) -> Iterator[Finding]:
+def role_findings(roles: dict[str, Roles | DomainRoles], checkpoint: Checkpoint) -> Iterator[Finding]:
     """Chains of role links that Casbin would cut short."""
     for key, closure in roles.items():
-        for name in closure.truncated():
+        for name in closure.truncated(checkpoint):
             yield Finding(key, -1, f"a chain of more than 9 links starts at {name!r}")
 
 

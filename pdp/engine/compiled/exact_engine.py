@@ -87,7 +87,7 @@ class ExactEngine:
         if not rows:
             raise NotCompilableError("the policy is empty")
         grouping = {key: assertion.policy for key, assertion in (model["g"] or {}).items()}
-        definition = define(model, sections, closures(model, grouping), self._custom)
+        definition = define(model, sections, closures(model, grouping, self._checkpoint), self._custom)
         previous = self._previous.programs.get(sections) if self._previous else None
         return build_exact(definition, rows, self._interpreter(sections).test_of, self._checkpoint, previous)
 

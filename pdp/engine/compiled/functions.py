@@ -6,10 +6,12 @@ Like the tests they consist of a fixed vocabulary and of attribute names; see :m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from pdp.engine.compiled.blocks import Fused
 from pdp.engine.compiled.builder import Builder
+from pdp.engine.compiled.effects import Effect
 from pdp.engine.compiled.errors import ConditionError
 from pdp.engine.compiled.index import Bucket, flatten, gather, pick
 from pdp.engine.compiled.reading import source_of
@@ -39,7 +41,11 @@ class FunctionWriter:
         index = builder.index
         self._extra |= {"Fused": Fused, "codes": builder.codes}
         self._extra |= {"get": index.table.get, "resolve": index.resolve, "pick": pick, "gather": gather}
-        self._extra |= {"careful": _careful, "replay": self._replay, "ConditionError": ConditionError}
+        self._extra |= {
+            "careful": _careful,
+            "replay": partial(_replay, builder.definition.effect, builder.codes),
+            "ConditionError": ConditionError,
+        }
         self._extra |= {f"n{number}": known.get for number, known in enumerate(index.known)}
         if index.remembered is not None:
             self._extra["remembered"] = index.remembered.get
@@ -206,9 +212,9 @@ class FunctionWriter:
         arguments = ", ".join(rest if len(rest) > 1 else [*rest, "''"])
         return [f"bucket = get({key})", f"if bucket is not None: bucket = gather(bucket, keys({arguments}))"]
 
-    def _replay(self, rows: tuple[int, ...]) -> tuple[int, int]:
-        codes = self._builder.codes
-        return self._builder.definition.effect.replay((row, codes[row]) for row in rows)
+
+def _replay(effect: Effect, codes: Sequence[int], rows: tuple[int, ...]) -> tuple[int, int]:
+    return effect.replay((row, codes[row]) for row in rows)
 
 
 def _careful(bucket: Bucket | list[Bucket], request: Sequence[object]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, cast
 from pdp.engine.compiled.blocks import Entry, Fused, Leaf, merged
 from pdp.engine.compiled.conditions import Equality, Path
 from pdp.engine.compiled.keys import EqualKeys, RoleKeys, make_keys
-from pdp.engine.compiled.pacing import paced
+from pdp.engine.compiled.pacing import Checkpoint, no_pause, paced
 from pdp.engine.compiled.plan import Dimension
 from pdp.engine.compiled.roles import DomainRoles, Roles
 from pdp.engine.compiled.writing import Fields
@@ -71,14 +71,14 @@ class Buckets:
             self._readers[path] = self._reader_of(path)
         return self._readers[path]
 
-    def make(self, draft: Draft, depth: int = 0) -> Bucket:
+    def make(self, draft: Draft, checkpoint: Checkpoint = no_pause, depth: int = 0) -> Bucket:
         """A bucket of entries with their leading equalities, split where many of them start with the same path."""
         if len(draft) < _SPLIT_FROM or depth >= _MAX_SPLIT_DEPTH:
             return tuple([entry for entry, _ in draft])
-        paths = _common_paths(draft, depth)
+        paths = _common_paths(draft, checkpoint, depth)
         by_path: dict[Path, Draft] = {path: [] for path in paths}
         plain: list[Entry] = []
-        for entry, leading in draft:
+        for entry, leading in paced(draft, checkpoint):
             path = leading[depth].path if by_path and len(leading) > depth else None
             if path in by_path:
                 by_path[path].append((entry, leading))
@@ -86,19 +86,19 @@ class Buckets:
                 plain.append(entry)
         if not by_path:
             return tuple(plain)
-        branches = [(self._reader(path), self._branch(part, depth)) for path, part in by_path.items()]
+        branches = [(self._reader(path), self._branch(part, checkpoint, depth)) for path, part in by_path.items()]
         return Split(tuple(plain), tuple(branches))
 
-    def _branch(self, draft: Draft, depth: int) -> dict[str, Bucket]:
+    def _branch(self, draft: Draft, checkpoint: Checkpoint, depth: int) -> dict[str, Bucket]:
         by_text: dict[str, Draft] = {}
-        for item in draft:
+        for item in paced(draft, checkpoint):
             for text in item[1][depth].texts:
                 by_text.setdefault(text, []).append(item)
-        return {text: self.make(part, depth + 1) for text, part in by_text.items()}
+        return {text: self.make(part, checkpoint, depth + 1) for text, part in paced(by_text.items(), checkpoint)}
 
 
-def _common_paths(draft: Draft, depth: int) -> list[Path]:
-    counts = Counter(leading[depth].path for _, leading in draft if len(leading) > depth)
+def _common_paths(draft: Draft, checkpoint: Checkpoint, depth: int) -> list[Path]:
+    counts = Counter(leading[depth].path for _, leading in paced(draft, checkpoint) if len(leading) > depth)
     return [path for path, times in counts.most_common(_MAX_PATHS) if times >= _SPLIT_FROM]
 
 
@@ -187,7 +187,7 @@ class Index:
             level = level.setdefault(key, {})
         level.setdefault(path[-1], []).append((entry, leading))
 
-    def finish(self, fuse: Fuse, checkpoint: Callable[[], None]) -> None:
+    def finish(self, fuse: Fuse, checkpoint: Checkpoint) -> None:
         """Turn drafts into buckets once every rule is filed.
 
         Args:
@@ -199,10 +199,10 @@ class Index:
         leaves: list[tuple[Entry, ...]] = []
         for level in self._levels(self.table, len(self.dimensions) - self.singles):
             for key, draft in paced(level.items(), checkpoint):
-                bucket = self._buckets.make(draft)
+                bucket = self._buckets.make(draft, checkpoint)
                 if len(draft) >= least:
                     ends.append((level, key, bucket))
-                    leaves += _leaves(bucket)
+                    leaves += [leaf for leaf in paced(_leaves(bucket), checkpoint) if len(leaf) >= least]
                 level[key] = Part(draft, bucket) if self._remembers else bucket
         fused = fuse(leaves)
         for level, key, bucket in paced(ends if fused else (), checkpoint):
@@ -287,7 +287,8 @@ def _replaced(bucket: Bucket, fused: Mapping[tuple[Entry, ...], Fused]) -> Bucke
         return bucket
     if not isinstance(bucket, Split):
         return fused.get(bucket, bucket)
-    bucket.plain = cast("Leaf", _replaced(bucket.plain, fused))
+    if fused:
+        bucket.plain = cast("Leaf", _replaced(bucket.plain, fused))
     for _, branch in bucket.branches:
         branch.update({text: _replaced(below, fused) for text, below in branch.items()})
     return bucket

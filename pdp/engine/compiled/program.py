@@ -15,7 +15,7 @@ from pdp.engine.compiled.effects import EFFECTS
 from pdp.engine.compiled.errors import NotCompilableError
 from pdp.engine.compiled.exact import ExactWriter
 from pdp.engine.compiled.functions import Function, FunctionWriter
-from pdp.engine.compiled.pacing import Checkpoint
+from pdp.engine.compiled.pacing import Checkpoint, paced
 from pdp.engine.compiled.plan import Dimension
 from pdp.engine.compiled.roles import DomainRoles, Roles
 from pdp.engine.compiled.strict import StrictWriter
@@ -94,8 +94,15 @@ def _refuse_comprehensions(matcher: Matcher) -> None:
         raise NotCompilableError("a comprehension in the matcher")
 
 
-def closures(model: Model, rows: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, Roles | DomainRoles]:
+def closures(
+    model: Model, rows: Mapping[str, Sequence[Sequence[str]]], checkpoint: Checkpoint
+) -> dict[str, Roles | DomainRoles]:
     """The closure of each role definition.
+
+    Args:
+        model: a loaded model.
+        rows: role definition -> its links.
+        checkpoint: called every few links.
 
     Raises:
         NotCompilableError: roles are conditional, or of a shape that the default role managers treat oddly.
@@ -107,10 +114,11 @@ def closures(model: Model, rows: Mapping[str, Sequence[Sequence[str]]]) -> dict[
             raise NotCompilableError(f"{key} has conditional roles")
         if width not in {2, 3} or width != len(assertion.tokens):
             raise NotCompilableError(f"{key} is neither _, _ nor _, _, _")
-        links = [tuple(row[:width]) for row in rows[key]]
-        if not all(type(name) is str for link in links for name in link):
+        links = [tuple(row[:width]) for row in paced(rows[key], checkpoint)]
+        if not all(type(name) is str for link in paced(links, checkpoint) for name in link):
             raise NotCompilableError(f"{key} has a name that is not text")
-        found[key] = Roles(links) if width == 2 else DomainRoles(links)  # type: ignore[arg-type]  # noqa: PLR2004
+        each = paced(links, checkpoint)
+        found[key] = Roles(each) if width == 2 else DomainRoles(each)  # type: ignore[arg-type]  # noqa: PLR2004
     return found
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from pdp.engine.compiled.pacing import Checkpoint, no_pause, paced
+
 MAX_LINKS: Final = 9
 
 
@@ -51,9 +53,10 @@ class Roles:
         """Every name on either end of a link."""
         return self._links.keys() | {role for roles in self._links.values() for role in roles}
 
-    def truncated(self) -> list[str]:
+    def truncated(self, checkpoint: Checkpoint = no_pause) -> list[str]:
         """Names with a role that only a chain of more than nine links reaches, sorted."""
-        return sorted(name for name in self._links if len(self._walk(name, MAX_LINKS + 1)) > len(self.reach(name)))
+        names = paced(self._links, checkpoint)
+        return sorted(name for name in names if len(self._walk(name, MAX_LINKS + 1)) > len(self.reach(name)))
 
 
 class DomainRoles:
@@ -76,6 +79,6 @@ class DomainRoles:
         """Whether ``name`` is ``role`` or inherits it in the domain."""
         return role in self.reach(name, domain)
 
-    def truncated(self) -> list[str]:
+    def truncated(self, checkpoint: Checkpoint = no_pause) -> list[str]:
         """Names with a role that only a chain of more than nine links reaches, over all domains, sorted."""
-        return sorted({name for roles in self.domains.values() for name in roles.truncated()})
+        return sorted({name for roles in self.domains.values() for name in roles.truncated(checkpoint)})

@@ -85,10 +85,10 @@ class Sharing(Protocol):
             otherwise: the source where it does not pass.
         """
 
-    def leave_open(self) -> object:
+    def leave_open(self) -> frozenset[str]:
         """Mark the point up to which all that is written will be evaluated."""
 
-    def close(self, mark: object) -> None:
+    def close(self, mark: frozenset[str]) -> None:
         """Tell that what was written since the mark may not be evaluated."""
 
 
@@ -105,10 +105,11 @@ class Counting:
             write()
         return guard + otherwise
 
-    def leave_open(self) -> object:
+    def leave_open(self) -> frozenset[str]:
         """Nothing to mark."""
+        return frozenset()
 
-    def close(self, mark: object) -> None:
+    def close(self, mark: frozenset[str]) -> None:
         """Nothing was marked."""
 
 
@@ -150,11 +151,10 @@ class Keeping:
             return f"({name} if {unless_set and unless_set + ' or '}{test} else {otherwise.format(name)})"
         return f"({name} if {unless_set} else ({name} := {value}))" if unless_set else f"({name} := {value})"
 
-    def leave_open(self) -> object:
+    def leave_open(self) -> frozenset[str]:
         """The variables that are sure to be set here."""
-        return set(self._sure)
+        return frozenset(self._sure)
 
-    def close(self, mark: object) -> None:
+    def close(self, mark: frozenset[str]) -> None:
         """Only those marked are sure to be set."""
-        assert isinstance(mark, set)  # noqa: S101 - what leave_open gave
-        self._sure = mark
+        self._sure = set(mark)

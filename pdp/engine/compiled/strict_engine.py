@@ -65,10 +65,10 @@ class StrictEngine:
         checkpoint()
         self.effect = EFFECTS[self.model["e"]["e"].value]
         try:
-            self._roles = closures(self.model, loaded.grouping)
+            self._roles = closures(self.model, loaded.grouping, checkpoint)
         except NotCompilableError as error:
             raise PolicyError((Finding("model", -1, str(error)),)) from None
-        _refuse([*checks.role_findings(self._roles)])
+        _refuse([*checks.role_findings(self._roles, checkpoint)])
         self._checkpoint = checkpoint
         old = previous.programs if previous else {}
         wanted = [Sections(), *(sections for sections in old if sections != Sections())]

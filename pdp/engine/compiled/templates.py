@@ -51,4 +51,5 @@ class Templates:
         except (SyntaxError, RecursionError, MemoryError) as error:
             raise NotCompilableError(f"too large to compile: {type(error).__name__}") from None
         exec(code, scope)  # noqa: S102 - the source is written here, from a checked tree, without literals
-        return scope[name]
+        # A function that its own globals name would keep a whole revision alive until the collector comes by.
+        return scope.pop(name)

@@ -135,3 +135,18 @@ redis.call('HSET', record, '_version', next_version(stored))
 return {before, level}
 """
 )
+
+# KEYS: the state, then one for each feature that tells resources apart. Forgets the windows and what is left of the
+# level that they led to; the level itself is assessed after it. This period is no sample of what is usual.
+FORGET: Final = """
+local key, gone = KEYS[1], {}
+local flat = redis.call('HGETALL', key)
+if #flat == 0 then return 0 end
+for i = 1, #flat, 2 do
+  if string.sub(flat[i], 1, 2) == 'c:' then gone[#gone + 1] = flat[i] end
+end
+if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+redis.call('HSET', key, 'tainted', '1', 'peak', '0', 'since', '0')
+for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
+return 1
+"""

@@ -18,7 +18,7 @@ from pdp.attributes.fetch import Reader
 from pdp.attributes.keys import key_of
 from pdp.attributes.locate import locator_of
 from pdp.attributes.settings import RedisSettings
-from pdp.attributes.window_scripts import ASSESS, COUNT
+from pdp.attributes.window_scripts import ASSESS, COUNT, FORGET
 from pdp.core.decision import Entity
 from pdp.core.errors import AttributesUnavailableError
 from pdp.core.limits import Feature, Level, Limits
@@ -94,6 +94,16 @@ class RedisRiskStore:
         found = await self._run([(_TAKE_DUE, [_DUE], [f"{now:.3f}", f"{now + _LOOK_AGAIN:.3f}", str(most)])])
         return [EntityRef(*member.decode().split(":", 1)) for member in found[0]]
 
+    async def raised(self, most: int) -> list[EntityRef]:
+        """Give who stands above LOW, and leave it at that."""
+        found = await self._run([(_LIST_DUE, [_DUE], [str(most)])])
+        return [EntityRef(*member.decode().split(":", 1)) for member in found[0]]
+
+    async def forget(self, limits: Limits, subject: EntityRef) -> None:
+        """Forget what a subject did within the windows. The level is to be assessed after it; habits are kept."""
+        seen = [f"{_SEEN}{feature.name}:{subject}" for feature in limits.features if feature.distinct]
+        await self._run([(FORGET, [f"{_STATE}{subject}", *seen], [])])
+
     def _question(self, limits: Limits, sighting: Sighting, now: float) -> str:
         features = [_asked(feature, sighting) for feature in limits.features]
         baseline = limits.baseline
@@ -122,6 +132,10 @@ local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 
 for _, member in ipairs(found) do redis.call('ZADD', KEYS[1], ARGV[2], member) end
 return found
 """
+
+
+# KEYS: the schedule. ARGV: how many at most.
+_LIST_DUE: Final = "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '+inf', 'LIMIT', 0, ARGV[1])"
 
 
 def _asked(feature: Feature, sighting: Sighting) -> dict[str, object]:

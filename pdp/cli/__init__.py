@@ -21,6 +21,7 @@ _GROUPS: Final = {
     "attributes": "Read and write the attributes that decisions rest on.",
     "policy": "Look at the policy, and find what is wrong with it.",
     "audit": "Read, search, verify and export the decision log.",
+    "risk": "Behaviour that raises risk: who stands above LOW, why, and how that is lifted.",
     "signals": "Security signals (OpenID CAEP, RISC): who sends them, what they change, their streams.",
 }
 

@@ -128,14 +128,15 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world_on(server: Server) -> AsyncIterator[World]:
+async def world_on(server: Server, *, written: bool = True) -> AsyncIterator[World]:
     store = RedisRiskStore(patient(server.url), retention=60 * DAY, timeout=5.0)
     signals = RedisAttributeStore(patient(server.url))
     await store.start()
     await signals.start()
     try:
         async with open_writer(patient(server.url), sample().schema) as writer:
-            await writer.put(Entity.SUBJECT, ALICE, {"roles": ["agent"], "status": "active"}, START - DAY)
+            if written:
+                await writer.put(Entity.SUBJECT, ALICE, {"roles": ["agent"], "status": "active"}, START - DAY)
             yield World(server, store, signals, writer)
     finally:
         await signals.stop()

@@ -159,7 +159,9 @@ async def test_the_documented_user_is_enough() -> None:
                 standing = (await store.count(LIMITS, [Sighting(ALICE, {})], START + DAY * 2))[0].standing
                 told = Assessment(ALICE, level, called, standing, START, ("urn:pdp:risk", "token"))
                 assert await store.assess(LIMITS, told) is not None
+                assert await store.raised(10) == ([ALICE] if called else [])
                 assert await store.due(START + 20, 10) == ([ALICE] if called else [])
+            await store.forget(LIMITS, ALICE)
             await store.stop()
 
 

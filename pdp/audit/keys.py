@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pdp.audit.identifiers import PseudonymKey
 from pdp.audit.sealing import KEY_BYTES, KeyRing
 from pdp.signing.errors import KeyFileError
 from pdp.signing.keyfiles import load_signer, read_secret, write_secret
 from pdp.signing.note import Signer, Verifier
+from pdp.signing.pseudonyms import PseudonymKey
 
 SIGNING, VKEY = "signing.key", "log.vkey"
 PSEUDONYM, ENCRYPTION = "pseudonym", "encryption"
@@ -39,7 +39,7 @@ class AuditKeys:
     @property
     def pseudonym(self) -> PseudonymKey | None:
         """The pseudonym key of new records."""
-        return self.pseudonyms[max(self.pseudonyms)] if self.pseudonyms else None
+        return _newest(self.pseudonyms)
 
 
 def load_keys(folder: Path) -> AuditKeys:
@@ -63,6 +63,15 @@ def load_pseudonyms(folder: Path) -> dict[str, PseudonymKey]:
     return {key_id: PseudonymKey(key_id, secret) for key_id, secret in _numbered(folder, PSEUDONYM).items()}
 
 
+def load_pseudonym(folder: Path) -> PseudonymKey | None:
+    """The pseudonym key of new records, if there is one.
+
+    Raises:
+        KeyFileError: a file is malformed or readable by others.
+    """
+    return _newest(load_pseudonyms(folder))
+
+
 def generate_signing(folder: Path, name: str) -> Verifier:
     """Create `signing.key` and `log.vkey`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,6 +88,10 @@ def generate_secret(folder: Path, kind: str) -> Path:
     path = folder / f"{kind}-{max(numbers, default=0) + 1:04d}.key"
     write_secret(path, b64encode(secrets.token_bytes(KEY_BYTES)).decode())
     return path
+
+
+def _newest(pseudonyms: Mapping[str, PseudonymKey]) -> PseudonymKey | None:
+    return pseudonyms[max(pseudonyms)] if pseudonyms else None
 
 
 def _numbered(folder: Path, kind: str) -> dict[str, bytes]:

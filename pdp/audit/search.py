@@ -12,11 +12,11 @@ from typing import Any
 
 from pdp.audit.decoding import Decoder
 from pdp.audit.framing import DEFINITION, INLINE
-from pdp.audit.identifiers import PseudonymKey
 from pdp.audit.reading import Frame, open_segment, parse, walk
 from pdp.audit.sealing import KeyRing
 from pdp.audit.searchindex import SegmentIndex, identifiers_of, is_current, micros
 from pdp.audit.segment import INDEX, SegmentFile, SegmentHeader, SegmentReader, list_segments, list_workers
+from pdp.signing.pseudonyms import PseudonymKey
 
 _FACETS = ("kind", "caller", "action", "purpose", "outcome", "revision", "type")
 _FEW = 1000

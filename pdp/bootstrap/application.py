@@ -19,6 +19,7 @@ from pdp.api.watch import SERVICE as WATCH_SERVICE
 from pdp.api.watch import WatchService
 from pdp.attributes import RedisAttributes
 from pdp.audit.answers import AnswerLog
+from pdp.audit.keys import load_pseudonym
 from pdp.bootstrap.admission import admitted
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
@@ -57,7 +58,7 @@ async def build(settings: Mapping[str, Any], place: Place) -> DecisionApplicatio
 
     Raises:
         ConfigError: they cannot be used.
-        AuditUnavailableError: the decision log cannot be opened.
+        KeyFileError: a pseudonym key cannot be used.
     """
     return DecisionApplication(validated(settings), place)
 
@@ -67,18 +68,17 @@ class DecisionApplication:
 
     def __init__(self, config: Config, place: Place) -> None:
         self._output = logs.configure(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        self._telemetry = build_telemetry(config.telemetry)
+        self._telemetry = build_telemetry(config.telemetry, load_pseudonym(config.audit.keys))
         self._attributes = RedisAttributes(config.redis)
         self._engine = factory_of(config.policy.engine)
         self._policies = keeper_of(config.policy, self._engine)
-        self._watches = config.policy.watch > 0
         self._log = AnswerLog(replace(config.audit, worker=f"{config.audit.worker}{place.worker}"))
         self._shared = SharedMetrics(Path(place.shared), place.worker) if place.shared else None
         self._health = Health(_SERVICES)
         parts = Parts(self._policies, self._engine, self._attributes, self._log, self._telemetry, self._shared)
         self._probes = Probes(parts)
-        pseudonyms = self._telemetry.pseudonyms
-        self._risk = RiskWatch(config, self._policies, writer_settings(config), pseudonyms)
+        pseudonym = self._telemetry.pseudonyms.of("subject")
+        self._risk = RiskWatch(config, self._policies, writer_settings(config), pseudonym)
         observers = (*self._telemetry.observers, self._risk.monitor)
         self.point = PolicyDecisionPoint(self._policies, self._attributes, self._log, _CLOCKS, observers)
         self.watching = WatchHub(
@@ -113,8 +113,7 @@ class DecisionApplication:
         self._note_policy(self._policies.status)
         await self._intake.start()
         await self._risk.start()
-        if self._watches:
-            self._tasks.append(asyncio.create_task(self._policies.watch()))
+        self._tasks.append(asyncio.create_task(self._policies.watch()))
         self._tasks.append(asyncio.create_task(self._report_health()))
         self._tasks.append(asyncio.create_task(self._reports.keep()))
         if self._shared:
@@ -143,7 +142,7 @@ class DecisionApplication:
 
     def _make_routes(self, config: Config) -> Routes:
         telemetry, point = self._telemetry, self.point
-        decisions = DecisionService(point, telemetry.pseudonyms, config.api)
+        decisions = DecisionService(point, telemetry.pseudonyms.of("attribute"), config.api)
         envoy = ext_authz.ExtAuthz(point, self._policies, config.ext_authz)
         watch = WatchService(self.watching)
         reflection = reflection_routes([*_SERVICES, *self._intake.services()])

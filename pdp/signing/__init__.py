@@ -1,1 +1,1 @@
-"""Signatures: Ed25519 keys under names, the files they are kept in, and C2SP signed notes."""
+"""Keys and what is made with them: Ed25519 keys under names, key files, C2SP signed notes, and keyed pseudonyms."""

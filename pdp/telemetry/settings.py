@@ -45,8 +45,6 @@ class TelemetrySettings:
             that sent a trace decides for its allows.
         traces_per_second: spans made in a second at most, by each worker; the rest are dropped and counted.
         traces_queue: spans that wait for export at most, in each worker; the rest are dropped and counted.
-        pseudonym_key: file of at least 32 secret bytes that pseudonyms are made with; empty means a new key each
-            start, and then pseudonyms of different starts and workers do not compare.
         log_level: debug, info, warning or error.
         log_format: auto, json or text.
     """
@@ -60,7 +58,6 @@ class TelemetrySettings:
     traces_ratio: float = 0.01
     traces_per_second: int = 200
     traces_queue: int = 2048
-    pseudonym_key: Path | None = None
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
 

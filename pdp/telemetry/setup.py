@@ -12,7 +12,8 @@ from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pdp.ports import Observer, Tracer
-from pdp.telemetry import exposition, pseudonym, state
+from pdp.signing.pseudonyms import PseudonymKey
+from pdp.telemetry import exposition, state
 from pdp.telemetry.export import SpanPipeline
 from pdp.telemetry.exposition import Exposition
 from pdp.telemetry.metrics import DecisionMetrics, TraceMetrics
@@ -56,7 +57,7 @@ class Telemetry:
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
         if settings.traces_url:
-            spans = SpanFactory(version(_PACKAGE), pseudonyms)
+            spans = SpanFactory(version(_PACKAGE), pseudonyms.of("subject"))
             self._pipeline = SpanPipeline(settings, spans.make)
             self._registry.register(TraceMetrics(self._pipeline))
             self.observers += (DecisionTracer(self._pipeline.offer, settings.traces_ratio),)
@@ -111,10 +112,11 @@ class _BuildInfo(Collector):
         return [self._family]
 
 
-def build(settings: TelemetrySettings) -> Telemetry:
+def build(settings: TelemetrySettings, key: PseudonymKey | None = None) -> Telemetry:
     """Make traces and metrics. Nothing connects yet; a span's export does, on a thread of its own.
 
-    Raises:
-        PseudonymKeyError: the pseudonym key cannot be used.
+    Args:
+        settings: what is traced, and where it goes.
+        key: what pseudonyms are made with; None stands for one that is gone with the process.
     """
-    return Telemetry(settings, pseudonym.load(settings.pseudonym_key))
+    return Telemetry(settings, Pseudonyms(key))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pdp.audit import AuditKeys, DecisionLog, LogSettings
-from pdp.audit.identifiers import PseudonymKey
 from pdp.audit.replay import replay
 from pdp.audit.sealing import KeyRing
 from pdp.audit.segment import SegmentReader, list_segments
 from pdp.signing.note import Signer
+from pdp.signing.pseudonyms import PseudonymKey
 
 NAME = "example.com/pdp"
 

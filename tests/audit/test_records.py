@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from pdp.audit.decoding import decoder
 from pdp.audit.encoding import Encoded, RecordEncoder
 from pdp.audit.framing import INLINE
-from pdp.audit.identifiers import IdentifierPolicy, Identifiers, PseudonymKey, Treatment
+from pdp.audit.identifiers import IdentifierPolicy, Identifiers, Treatment
 from pdp.audit.records import record_of
 from pdp.audit.sealing import Sealer
 from pdp.core.decision import AttributeUse, Decision, Effect, Entity, Obligation
 from pdp.core.reasons import Cause, Reason
 from pdp.core.request import Context, EntityRef, Request
 from pdp.ports import Answer, Caller
+from pdp.signing.pseudonyms import PseudonymKey
 
 TIME = "2026-01-31T08:00:00.000001Z"
 POLICIES = [

@@ -22,7 +22,7 @@ from pdp.core.reasons import Reason
 from pdp.ports import Answer
 from pdp.telemetry.export import SpanPipeline
 from pdp.telemetry.metrics import BUCKETS, DecisionMetrics
-from pdp.telemetry.pseudonym import load
+from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.spans import SpanFactory
 from pdp.telemetry.tracing import DecisionTracer
@@ -88,7 +88,7 @@ def lateness(tracer: DecisionTracer | None, per_second: int, seconds: float = 4.
 
 def started(url: str) -> tuple[SpanFactory, SpanPipeline]:
     settings = TelemetrySettings(traces_url=url, traces_per_second=10**6, traces_queue=65_536)
-    spans = SpanFactory("0", load(None))
+    spans = SpanFactory("0", Pseudonyms(None).of("subject"))
     return spans, SpanPipeline(settings, spans.make)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
 
 from pdp.bootstrap.trials import Trials
+from pdp.core.request import Context, EntityRef, Request
 from pdp.policy import StateFolder
 from pdp.policy.origins import FolderOrigin
+from pdp.ports import Caller
 from pdp.watching import WatchHub
 from tests.attributes.support import eventually
 from tests.bootstrap.application import ROOT, records, started
+from tests.telemetry.collectors import collecting, plain
 
 
 async def test_the_policy_is_noted_and_told_once_at_the_start(
@@ -54,3 +58,19 @@ async def test_a_trial_that_goes_on_is_on_record_from_the_start(tmp_path: Path) 
     async with started(tmp_path) as worker:
         await eventually(lambda: worker.point.trial is not None)
     assert [it["candidate"] for it in records(tmp_path, "trial_start")] == [contents.revision]
+
+
+async def test_a_trace_names_its_subject_as_the_log_does(tmp_path: Path) -> None:
+    alice = Request(
+        EntityRef("user", "alice"), "read", EntityRef("customer", "c-1"), Context("billing"), "s-1", "d-1"
+    )
+    with collecting() as collector:
+        async with started(tmp_path, telemetry={"traces_url": collector.url}) as worker:
+            caller = Caller("spiffe://example.org/pep", "test", None, deadline=asyncio.get_running_loop().time() + 1)
+            answer = await worker.point.evaluate(alice, caller)
+        (span,) = collector.spans
+    (record,) = records(tmp_path, "decision")
+    told = plain(span.attributes)
+    assert record["decision_id"] == told["pdp.decision.id"] == answer.id
+    assert record["subject"] == told["enduser.pseudo.id"]
+    assert record["subject"].startswith("~0001:")

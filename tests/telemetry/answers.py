@@ -7,7 +7,11 @@ from pdp.core.reasons import Cause, Reason
 from pdp.core.request import Context, EntityRef, Request
 from pdp.core.trace import TraceParent
 from pdp.ports import Answer, Caller
+from pdp.signing.pseudonyms import PseudonymKey
+from pdp.telemetry.pseudonym import Pseudonyms
 
+KEY = PseudonymKey("0001", bytes(range(32)))
+PSEUDONYM = Pseudonyms(KEY).of("subject")
 NOW = 1_800_000_000.25
 IDENTIFIERS = ("alice", "c-4711", "s-99", "d-77", "spiffe://example.org/pep", "her own words")
 PARENT = TraceParent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)

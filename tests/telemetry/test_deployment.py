@@ -20,13 +20,12 @@ from pdp.core.trace import Step
 from pdp.policy.trial import Counts
 from pdp.ports import Applied, Outcome
 from pdp.signals.tracing import Times, trace_signal
-from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.setup import Telemetry, build
 from pdp.telemetry.spans import SpanFactory
 from pdp.watching.hub import WatchStats
 from pdp.watching.story import Story
-from tests.telemetry.answers import NOW, allow, deny
+from tests.telemetry.answers import NOW, PSEUDONYM, allow, deny
 from tests.telemetry.scrapes import Series, series
 from tests.telemetry.test_state import Audit, Policy, Risk, Signals, attributes
 
@@ -91,7 +90,7 @@ def steps() -> list[Step]:
 
 def emitted() -> set[str]:
     """Every attribute that a span or its resource may have."""
-    spans = SpanFactory("0", Pseudonyms(bytes(32)))
+    spans = SpanFactory("0", PSEUDONYM)
     uses = tuple(AttributeUse(entity, 1, NOW) for entity in Entity if entity is not Entity.CONTEXT)
     everything = allow()._replace(decision=allow().decision._replace(attributes=uses))
     others = deny(Reason.STEP_UP_REQUIRED, step_up=True), deny(Reason.CONDITION_ERROR)

@@ -12,13 +12,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from pdp.core.request import EntityRef
 from pdp.ports import Answer
 from pdp.telemetry.export import SpanPipeline
-from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.spans import SpanFactory
-from tests.telemetry.answers import NOW, PARENT, allow, deny
+from tests.telemetry.answers import NOW, PARENT, PSEUDONYM, allow, deny
 from tests.telemetry.collectors import Collector, eventually, plain
 
-PSEUDONYMS = Pseudonyms(bytes(32))
 Start = Callable[..., SpanPipeline]
 Make = Callable[[Answer], ReadableSpan]
 
@@ -29,7 +27,7 @@ def start(collector: Collector) -> Iterator[Start]:
 
     def begin(url: str = "", make: Make | None = None, **settings: object) -> SpanPipeline:
         options = {"traces_url": url or collector.url, "traces_timeout": 30.0, "traces_per_second": 10_000} | settings
-        make = make or SpanFactory("1.2.3", PSEUDONYMS).make
+        make = make or SpanFactory("1.2.3", PSEUDONYM).make
         started.append(SpanPipeline(TelemetrySettings(**options), make))  # type: ignore[arg-type]
         return started[-1]
 
@@ -155,7 +153,7 @@ def test_a_clock_set_back_does_not_stop_tracing(collector: Collector, start: Sta
 
 
 def test_a_span_that_cannot_be_made_costs_no_other(collector: Collector, start: Start) -> None:
-    factory = SpanFactory("0", PSEUDONYMS)
+    factory = SpanFactory("0", PSEUDONYM)
 
     def make(answer: Answer) -> ReadableSpan:
         if answer.request and answer.request.subject.id == "bob":

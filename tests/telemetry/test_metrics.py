@@ -13,10 +13,9 @@ from pdp.core.reasons import FAULTS, Reason
 from pdp.ports import Answer
 from pdp.telemetry.export import SpanPipeline
 from pdp.telemetry.metrics import BUCKETS, DecisionMetrics, TraceMetrics
-from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.spans import SpanFactory
-from tests.telemetry.answers import allow, deny
+from tests.telemetry.answers import PSEUDONYM, allow, deny
 from tests.telemetry.collectors import collecting
 from tests.telemetry.scrapes import scrape, series, value
 
@@ -100,7 +99,7 @@ def test_nothing_of_a_request_is_in_a_scrape() -> None:
 def test_spans_count_by_what_became_of_them() -> None:
     with collecting() as collector:
         settings = TelemetrySettings(traces_url=collector.url, traces_per_second=3)
-        pipeline = SpanPipeline(settings, SpanFactory("0", Pseudonyms(bytes(32))).make)
+        pipeline = SpanPipeline(settings, SpanFactory("0", PSEUDONYM).make)
         for _ in range(5):
             pipeline.offer(deny())
         pipeline.shutdown(60)

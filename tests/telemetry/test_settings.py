@@ -44,13 +44,13 @@ def test_settings_can_be_read_from_text() -> None:
             "traces_url": "https://collector.example:4318/v1/traces",
             "traces_headers": {"authorization": "Bearer s3cret"},
             "traces_ratio": "0.5",
-            "pseudonym_key": "/run/secrets/key",
+            "traces_ca": "/run/secrets/ca.pem",
             "log_level": "debug",
             "log_format": "json",
         }
     )
     assert read.traces_ratio == 0.5
-    assert read.pseudonym_key == Path("/run/secrets/key")
+    assert read.traces_ca == Path("/run/secrets/ca.pem")
     assert (read.log_level, read.log_format) == (LogLevel.DEBUG, LogFormat.JSON)
 
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from pdp.telemetry.pseudonym import PseudonymKeyError, Pseudonyms
 from pdp.telemetry.settings import TelemetrySettings
 from pdp.telemetry.setup import build
-from tests.telemetry.answers import allow, deny
+from tests.telemetry.answers import KEY, PSEUDONYM, allow, deny
 from tests.telemetry.collectors import Collector, plain
 from tests.telemetry.scrapes import series, value
 from tests.telemetry.test_state import Audit, Policy, attributes
 
 
-def test_an_answer_is_counted_and_traced(collector: Collector, tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_bytes(bytes(32))
-    telemetry = build(TelemetrySettings(traces_url=collector.url, traces_ratio=0.0, pseudonym_key=key))
+def test_an_answer_is_counted_and_traced(collector: Collector) -> None:
+    telemetry = build(TelemetrySettings(traces_url=collector.url, traces_ratio=0.0), KEY)
     for answer in (allow(), deny()):
         for observer in telemetry.observers:
             observer.answered(answer)
@@ -28,8 +21,8 @@ def test_an_answer_is_counted_and_traced(collector: Collector, tmp_path: Path) -
     assert value(text, "pdp_decisions_total", effect="deny", reason="NO_MATCHING_PERMIT") == 1
     assert value(text, "pdp_spans_delivered_total") == 1
     (span,) = collector.spans
-    assert plain(span.attributes)["enduser.pseudo.id"] == Pseudonyms(bytes(32))("user:alice")
-    assert telemetry.pseudonyms("user:alice") == Pseudonyms(bytes(32))("user:alice")
+    assert plain(span.attributes)["enduser.pseudo.id"] == PSEUDONYM("user:alice")
+    assert telemetry.pseudonyms.of("subject")("user:alice") == PSEUDONYM("user:alice")
 
 
 def test_without_an_endpoint_nothing_is_traced() -> None:
@@ -62,8 +55,3 @@ def test_two_in_one_process_keep_apart() -> None:
     one, other = build(TelemetrySettings()), build(TelemetrySettings())
     one.observers[0].answered(allow())
     assert value(other.render_metrics().body, "pdp_decisions_total", effect="allow", reason="PERMITTED") == 0
-
-
-def test_an_unusable_pseudonym_key_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(PseudonymKeyError):
-        build(TelemetrySettings(pseudonym_key=tmp_path / "absent"))

@@ -11,16 +11,14 @@ from pdp.core.decision import Entity
 from pdp.core.reasons import FAULTS, Reason
 from pdp.core.trace import Step, TraceParent, change_trace
 from pdp.ports import Answer
-from pdp.telemetry.pseudonym import Pseudonyms
 from pdp.telemetry.spans import SpanFactory
-from tests.telemetry.answers import IDENTIFIERS, NOW, PARENT, REQUEST, allow, deny
+from tests.telemetry.answers import IDENTIFIERS, NOW, PARENT, PSEUDONYM, REQUEST, allow, deny
 
-KEY = bytes(range(32))
-ALICE = Pseudonyms(KEY)("user:alice")
+ALICE = PSEUDONYM("user:alice")
 
 
 def make(answer: Answer) -> ReadableSpan:
-    return SpanFactory("9.8.7", Pseudonyms(KEY)).make(answer)
+    return SpanFactory("9.8.7", PSEUDONYM).make(answer)
 
 
 def test_a_span_tells_the_decision() -> None:
@@ -69,7 +67,7 @@ def test_without_a_caller_a_span_begins_the_trace_that_the_answer_names() -> Non
 
 
 def test_spans_of_one_trace_have_ids_of_their_own() -> None:
-    factory = SpanFactory("0", Pseudonyms(KEY))
+    factory = SpanFactory("0", PSEUDONYM)
     assert len({factory.make(deny(trace=PARENT)).context.span_id for _ in range(100)}) == 100
 
 
@@ -149,7 +147,7 @@ def test_the_resource_names_the_service_and_yields_to_the_environment(monkeypatc
 
 def test_the_steps_of_a_change_are_one_tree() -> None:
     change = change_trace(Entity.DEVICE, 1_700_000_000_000_000)
-    factory = SpanFactory("9.8.7", Pseudonyms(KEY))
+    factory = SpanFactory("9.8.7", PSEUDONYM)
     caller = TraceParent(change.trace_id, "ab" * 8, sampled=True)
     steps = [
         Step("pdp.signal", change.trace_id, change.cause, "", NOW, NOW + 1, facts={"pdp.signal.event": "x"}),
@@ -172,7 +170,7 @@ def test_the_steps_of_a_change_are_one_tree() -> None:
 
 
 def test_a_step_never_ends_before_it_began() -> None:
-    span = SpanFactory("9.8.7", Pseudonyms(KEY)).make(Step("pdp.signal", "1" * 32, "2" * 16, "", NOW, NOW - 1))
+    span = SpanFactory("9.8.7", PSEUDONYM).make(Step("pdp.signal", "1" * 32, "2" * 16, "", NOW, NOW - 1))
     assert span.end_time == span.start_time
 
 

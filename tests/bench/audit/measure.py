@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pdp.audit import AuditKeys, Durability, LogSettings
-from pdp.audit.identifiers import PseudonymKey
 from pdp.core.decision import AttributeUse, Decision, Effect, Entity, Obligation
 from pdp.core.reasons import Cause, Reason
 from pdp.core.request import Context, EntityRef, Request
 from pdp.ports import Answer, Caller
 from pdp.signing.note import Signer
+from pdp.signing.pseudonyms import PseudonymKey
 
 
 @dataclass(frozen=True, slots=True)

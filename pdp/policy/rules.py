@@ -21,6 +21,7 @@ COLUMNS: Final = ("id", "role", "action", "resource", "condition", "eft", "oblig
 RULES_LIMIT: Final = 100_000
 _ID: Final = re.compile(r"[a-z][a-z0-9-]{2,63}", re.ASCII)
 _BASIS_LIMIT: Final = 500
+_SOUND_LIMIT: Final = 16_384
 _PTYPES: Final = ("p", "g", "g2", "g3")
 # A text, kept as it is, or white space, of which one space is left.
 _SPACING: Final = re.compile(r"""('[^'\n]*'|"[^"\n]*")|\s+""")
@@ -28,6 +29,12 @@ _SPACING: Final = re.compile(r"""('[^'\n]*'|"[^"\n]*")|\s+""")
 
 # Of a policy that is read again after a change, most conditions are the same as before.
 _parsed: Final = functools.lru_cache(maxsize=16_384)(parse)
+
+
+@functools.lru_cache(maxsize=4)
+def _sound_under(_: str) -> set[tuple[str, frozenset[str]]]:
+    """Give the conditions that are known to pass under a schema, with the resource types they were checked for."""
+    return set()
 
 
 class RuleRow(NamedTuple):
@@ -111,6 +118,8 @@ class _Reader:
         self._names = names
         self._problems = problems
         self._ids: dict[str, Field] = {}
+        self._sound = _sound_under(repr(names.schema))
+        self._types = functools.cache(names.resource_types)
         schema, hierarchy = names.schema, names.hierarchy
         self._roles = role_names(schema)
         self._actions = _covered(schema.actions, hierarchy.actions)
@@ -161,11 +170,20 @@ class _Reader:
             written = _parsed(field.value)
             node = written if text == field.value else _parsed(text)
             if resource is not None:
-                check(written, self._names.schema, self._names.resource_types(resource))
+                self._check(field.value, written, self._types(resource))
         except ConditionError as error:
             self._report(field, f"condition: {error.problem}", error.help, error.offset)
             return text, None
         return text, node
+
+    def _check(self, text: str, node: Node, types: frozenset[str]) -> None:
+        """Check a condition; one that passed before is not looked at again."""
+        if (text, types) in self._sound:
+            return
+        check(node, self._names.schema, types)
+        if len(self._sound) >= _SOUND_LIMIT:
+            self._sound.clear()
+        self._sound.add((text, types))
 
     def _effect(self, field: Field) -> Effect | None:
         found = {effect.value: effect for effect in Effect}.get(field.value)

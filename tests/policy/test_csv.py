@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.policy.csv_reader import read_rows
+from pdp.policy.csv_reader import _line, read_rows
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
 
@@ -73,3 +73,26 @@ def test_anything_is_read_or_refused_and_the_places_of_characters_are_right(text
             for index, character in enumerate(field.value):
                 assert text[field.offset_of(index)] == character
     assert all(1 <= it.line <= text.count("\n") + 1 and it.column >= 1 for it in problems.in_order())
+
+
+@given(st.lists(st.lists(st.sampled_from([*'ab ,"#']), max_size=12).map("".join), max_size=8))
+def test_a_line_that_was_read_before_is_read_as_if_it_were_new(lines: list[str]) -> None:
+    def fields(text: str) -> list[list[tuple[str, int, bool]]]:
+        problems = Problems()
+        rows = read_rows(Source("x.csv", text), problems)
+        return [[(it.value, it.start, it.quoted) for it in row] for row in rows]
+
+    text = "\n".join([*lines, *reversed(lines)])
+    again = fields(text)
+    assert fields(text) == again
+    _line.cache_clear()
+    assert fields(text) == again
+    # Where it stands is where it stands this time.
+    below = fields("# a comment\n" + text)
+    assert below == [[(value, start + 12, quoted) for value, start, quoted in row] for row in again]
+
+
+def test_long_lines_are_not_remembered() -> None:
+    _line.cache_clear()
+    assert read(f"a,{'x' * 1000}\n") == ([["a", "x" * 1000]], [])
+    assert _line.cache_info().currsize == 0

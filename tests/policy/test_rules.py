@@ -136,3 +136,19 @@ def test_all_problems_of_all_files_are_reported_at_once() -> None:
     assert files == sorted(files)
     assert set(files) == set(changes)
     assert files.count(FILE) == 2
+
+
+def test_a_condition_that_passed_under_one_schema_is_checked_anew_under_another() -> None:
+    build()
+    narrower = swap("schema.yaml", "compliant: {type: bool", "compliant: {type: string")
+    for _ in range(2):
+        assert any("condition:" in it.problem for it in problems_of(narrower))
+        assert problems_of({}) == ()
+
+
+def test_a_condition_that_passed_for_one_type_is_checked_anew_for_another() -> None:
+    build()
+    broader = swap(FILE, "p,cust-read,agent,use,customer,", "p,cust-read,agent,use,*,")
+    for _ in range(2):
+        assert any("has no attribute" in it.problem for it in problems_of(broader))
+        assert problems_of({}) == ()

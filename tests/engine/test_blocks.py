@@ -7,7 +7,7 @@ from typing import Any
 
 import casbin
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdp.engine import CompiledEnforcer, ConditionError, RowsAdapter
@@ -181,6 +181,7 @@ def bags(values: dict[str, list[Any]]) -> st.SearchStrategy[Any]:
     return st.tuples(st.sampled_from((Bag, dict)), attributes).map(lambda drawn: drawn[0](**drawn[1]))
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.tuples(

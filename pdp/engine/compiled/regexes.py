@@ -19,7 +19,7 @@ _MANY: Final = 1000
 def problem_of(pattern: str) -> str:
     r"""Why a pattern is refused in strict mode; empty if it is not.
 
-    Refused are a repeat inside a repeat and an alternation inside a repeat (either can take time exponential in
+    Refused are a repeat, an optional part or an alternation inside a repeat (each can take time exponential in
     the text), back-references and look-around, more than four unbounded repeats, two of them next to each other,
     and a pattern that does not end in ``$`` or ``\Z`` (``re.match`` would accept any continuation).
     """
@@ -51,11 +51,12 @@ def _problem(items: list[Any], *, inside: bool) -> str:
     previous = False
     for opcode, operand in items:
         name = str(opcode)
-        repeats = name in _REPEATS and operand[1] != 1
+        repeats = name in _REPEATS and operand[1] > 1
+        varies = name == "BRANCH" or (name in _REPEATS and operand[0] != operand[1])
         if name in _FORBIDDEN:
             return "back-references and look-around are not taken"
-        if inside and (repeats or name == "BRANCH"):
-            return "a repeat or an alternation inside a repeat"
+        if inside and (repeats or varies):
+            return "a repeat, an optional part or an alternation inside a repeat"
         unbounded = repeats and operand[1] > _MANY
         if unbounded and previous:
             return "two unbounded repeats next to each other"

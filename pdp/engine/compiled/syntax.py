@@ -104,7 +104,8 @@ def parse_condition(text: str) -> ast.expr:
     )
     if not alone or not isinstance(call, ast.Call):
         raise NotCompilableError("not a single expression that stays inside its parentheses")
-    return call.args[0]
+    # A comma at the end is none of a call's business, but makes a tuple in plain parentheses.
+    return _expression(rewrite(f"({util.escape_assertion(text)})")) if "," in text else call.args[0]
 
 
 def conjuncts(tree: ast.expr) -> list[ast.expr]:

@@ -10,6 +10,8 @@ import pytest
 
 from pdp.core.errors import PolicyInvalidError
 from pdp.engine.matcher import CompiledEngine
+from pdp.policy import assemble, load
+from pdp.policy.files import read_folder
 from pdp.policy.problems import Problems
 from pdp.policy.source import Source
 from pdp.policy.yaml_reader import read_yaml
@@ -18,10 +20,12 @@ from pdp.workbench.files import read_policy
 from pdp.workbench.formats import FORMATS, json_schema
 from pdp.workbench.layout import format_rules
 from pdp.workbench.lint import lint
+from pdp.workbench.review import read_review
 from pdp.workbench.starting import TEMPLATES, template_files, write_files
 from pdp.workbench.testing import read_suites, run
 from pdp.workbench.verify import Prover, Status, read_invariants
 from pdp.yaml_tree import Node, Scalar, Sequence, Table
+from tests.cases.case_files import POLICIES
 from tests.workbench.example import Change, opened
 from tests.workbench.json_schema import fits
 
@@ -122,6 +126,71 @@ def test_what_the_loader_refuses_does_not_fit(file: str, old: str, new: str, tmp
 
 
 @pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("limits.yaml", "version: 1", "version: 2"),
+        ("limits.yaml", "attribute: risk", "attribut: risk"),
+        ("limits.yaml", "values: {MEDIUM: 50", "values: {EXTREME: 50"),
+        ("limits.yaml", "step: 30m", "step: 30"),
+        ("limits.yaml", "days: [mon, tue", "days: [monday, tue"),
+        ("limits.yaml", 'from: "06:00"', 'from: "25:00"'),
+        ("limits.yaml", "    count: resources", "    count: records"),
+        ("limits.yaml", "    window: 24h\n", ""),
+        ("limits.yaml", "effect: deny", "effect: denied"),
+        ("limits.yaml", "off_hours: true", "off_hours: sometimes"),
+        ("limits.yaml", "limits: {HIGH: 60}", "limits: {HIGH: many}"),
+        ("limits.yaml", "baseline: {period: 24h", "baseline: {perod: 24h"),
+        ("signals.yaml", "version: 1", "version: '1'"),
+        ("signals.yaml", "token_age: 7d", "token_age: soon"),
+        ("signals.yaml", "  identity-provider:", "  Identity-Provider:"),
+        ("signals.yaml", "    jwks_uri: https://idp.example.com/jwks.json\n", ""),
+        ("signals.yaml", "jwks_uri: https://idp", "jwks_uri: http://idp"),
+        ("signals.yaml", "algorithms: [RS256,", "algorithms: [HS256,"),
+        ("signals.yaml", "- caep/session-revoked", "- caep/session-revoke"),
+        ("signals.yaml", "critical: [user, session]", "critical: [person]"),
+        ("signals.yaml", "{format: opaque}", "{format: opaq}"),
+        ("signals.yaml", "    issuer: https://idp.example.com/\n", "    issuers: https://idp.example.com/\n"),
+    ],
+)
+def test_what_the_loader_refuses_of_signals_and_limits_does_not_fit(file: str, old: str, new: str) -> None:
+    problems = Problems()
+    contents = dict(read_folder(POLICIES, problems))
+    text = contents[file].decode()
+    assert old in text
+    contents[file] = text.replace(old, new, 1).encode()
+    with pytest.raises(PolicyInvalidError) as refused:
+        assemble(contents, CompiledEngine(), problems)
+    assert {it.file for it in refused.value.problems} == {file}
+    name = file.removesuffix(".yaml")
+    assert fits(schema(name), document(text))
+    assert not fits(schema(name), document(contents[file].decode()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("version: 1", "version: 2"),
+        ("sensitive: [cardholder_data", "sensitive: [Cardholder Data"),
+        ("sensitive:", "sensitiv:"),
+        ("rules: 100", "rules: 101"),
+        ("sides: 95", "sides: -1"),
+        ("mutants: 95", "mutant: 95"),
+        ("thresholds: {rules: 100", "thresholds: {rules: all"),
+    ],
+)
+def test_what_is_no_review_does_not_fit(old: str, new: str, tmp_path: Path) -> None:
+    text = (POLICIES / "review.yaml").read_text()
+    assert old in text
+    changed = text.replace(old, new, 1)
+    policy = load(POLICIES, CompiledEngine())
+    (tmp_path / "review.yaml").write_text(changed)
+    with pytest.raises(PolicyInvalidError):
+        read_review(tmp_path, policy)
+    assert fits(schema("review"), document(text))
+    assert not fits(schema("review"), document(changed))
+
+
+@pytest.mark.parametrize(
     "keys",
     [
         "never: sometimes",
@@ -146,3 +215,12 @@ def test_every_schema_is_of_its_file() -> None:
     for name, pattern in FORMATS.items():
         assert schema(name)["title"] == pattern
         assert schema(name)["properties"]["version"] == {"const": 1, "description": "The version of the format."}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/jwks.json", "http://localhost/keys", "http://[::1]:1/keys"])
+def test_a_transmitter_on_this_machine_needs_no_tls(url: str) -> None:
+    text = (POLICIES / "signals.yaml").read_text().replace("https://idp.example.com/jwks.json", url, 1)
+    problems = Problems()
+    contents = {**read_folder(POLICIES, problems), "signals.yaml": text.encode()}
+    assert assemble(contents, CompiledEngine(), problems).revision
+    assert fits(schema("signals"), document(text))

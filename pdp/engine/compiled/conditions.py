@@ -199,9 +199,10 @@ def literal_equality(node: ast.expr, scope: Scope) -> Equality | None:
     if not isinstance(node, ast.Compare) or len(node.ops) != 1:
         return None
     left, right = node.left, node.comparators[0]
-    if isinstance(node.ops[0], ast.Eq) and path_of(left, scope) is None:
-        left, right = right, left
     path = path_of(left, scope)
+    if path is None and isinstance(node.ops[0], ast.Eq):
+        left, right = right, left
+        path = path_of(left, scope)
     known, value = constant(right)
     if path is None or not known:
         return None

@@ -32,6 +32,9 @@ class Kind(enum.Enum):
     MEMBERS = "a list of literals"
     UNKNOWN = "unknown"
 
+    # Members are single objects; the hash of their names takes a call each time.
+    __hash__ = object.__hash__
+
 
 _KINDS: Final[dict[type, Kind]] = {
     str: Kind.TEXT,

@@ -178,9 +178,10 @@ class Writer:
             guard: the test it has to pass, of ``{0}``, a variable, and ``{1}``, its source; empty for none.
             otherwise: the source where it does not pass, of ``{0}``.
         """
-        kept = None if self.sharing is None else self._kept(self.sharing, what, node, write, guard, otherwise)
-        if kept is not None:
-            return kept
+        if self.sharing is not None:
+            kept = self._kept(self.sharing, what, node, write, guard, otherwise)
+            if kept is not None:
+                return kept
         source = write()
         if not guard:
             return source

@@ -21,8 +21,8 @@ from pdp.core.step_up import find_step_up
 from pdp.core.validity import change_of, reliable_until
 
 _RESOURCE_AT: Final = POSITION[RESOURCE]
-# Of the rules for one action on one type few sets match. Emptied when there are more, rather than left to grow.
-_VERDICTS_KEPT: Final = 64
+# Few sets of rules match together. Emptied when there are more, rather than left to grow.
+_VERDICTS_KEPT: Final = 4096
 _NOTHING: Final = View({})
 _NOTHING_PERMITS: Final = Verdict(DENY, (Cause(Reason.NO_MATCHING_PERMIT),))
 # Equal burdens are ranked by id, not by place: the order of rules does not matter.
@@ -66,11 +66,12 @@ def judge(request: Request, entities: Entities, policy: PolicySnapshot, now: flo
     if obstacle:
         return Decision(DENY, (obstacle,), (), (), policy.revision, uses, now)
     try:
-        matches = _matches(standing, request, entities, now)
+        matches = _matches(standing, request, entities, policy, now)
     except MatchError as error:
         causes = tuple(Cause(Reason.CONDITION_ERROR, policy.rules[index].id) for index in error.rules)
         return refuse(policy.revision, now, *(causes or (Cause(Reason.CONDITION_ERROR),)))
-    verdict = standing.verdicts.get(matches) or _keep(standing, matches, request.context.supported_obligations)
+    supported = request.context.supported_obligations
+    verdict = policy.verdicts.get((matches, supported)) or _keep(policy, matches, supported)
     until = reliable_until(verdict.effect, until, policy.schema, now)
     return Decision(*verdict, policy.revision, uses, until)
 
@@ -87,10 +88,11 @@ def _unfit(resource: Record | None, plan: Plan, now: float) -> Cause | None:
     return problem_with(RESOURCE, plan.stored_needs[-1].names, resource, now)
 
 
-def _matches(standing: Standing, request: Request, entities: Entities, now: float) -> tuple[int, ...]:
+def _matches(
+    standing: Standing, request: Request, entities: Entities, policy: PolicySnapshot, now: float
+) -> tuple[int, ...]:
     """Give the indexes of the rules that match for any of the subject's roles, ascending."""
     subject, device, session, resource = entities
-    policy, action = standing.policy, request.action
     views = (
         subject.view if subject else _NOTHING,
         device.view if device else _NOTHING,
@@ -98,15 +100,15 @@ def _matches(standing: Standing, request: Request, entities: Entities, now: floa
         resource.view if resource else resource_view(entities, request.resource),
         policy.context(request.context, int(now)),
     )
-    found = [policy.matcher(role, action, *views) for role in standing.roles]
+    found = [policy.matcher(role, request.action, *views) for role in standing.roles]
     return tuple(found[0] if len(found) == 1 else sorted(set().union(*found)))
 
 
-def _keep(standing: Standing, matches: tuple[int, ...], supported: frozenset[str]) -> Verdict:
-    offers, kept = standing.policy.offers, standing.verdicts
-    if len(kept) >= _VERDICTS_KEPT:
-        kept.clear()
-    verdict = kept[matches] = _combine([offers[index] for index in matches], supported)
+def _keep(policy: PolicySnapshot, matches: tuple[int, ...], supported: frozenset[str]) -> Verdict:
+    if len(policy.verdicts) >= _VERDICTS_KEPT:
+        policy.verdicts.clear()
+    offers = [policy.offers[index] for index in matches]
+    verdict = policy.verdicts[matches, supported] = _combine(offers, supported)
     return verdict
 
 

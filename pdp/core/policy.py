@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pdp.core.condition import Node
 from pdp.core.condition.nodes import refs
@@ -18,6 +18,9 @@ from pdp.core.routes import RouteTable
 from pdp.core.schema import Schema
 from pdp.core.signals.rules import NO_SIGNALS, SignalRules
 from pdp.core.turning import TurningPoint, turning_points
+
+if TYPE_CHECKING:
+    from pdp.core.standing import Standing
 
 WILDCARD: Final = "*"
 _PLAN_LIMIT: Final = 4096
@@ -181,14 +184,17 @@ class PolicySnapshot:
     signals: SignalRules = NO_SIGNALS
     limits: Limits = NO_LIMITS
     offers: tuple[Offer, ...] = field(init=False, repr=False, compare=False)
-    # A memo of plans; its keys come from the schema's finite names, and it is emptied rather than left to grow.
-    _plans: dict[tuple[tuple[str, ...], str, str], Plan] = field(default_factory=dict, repr=False, compare=False)
-    # The same for what callers state: the same few circumstances, again and again within a second.
-    _contexts: dict[tuple[Context, int], View] = field(default_factory=dict, repr=False, compare=False)
+    # Memos, which go with the revision and are never another's. Each is emptied rather than left to grow.
+    standings: dict[tuple[object, ...], Standing] = field(init=False, repr=False, compare=False)
+    verdicts: dict[tuple[object, ...], Verdict] = field(init=False, repr=False, compare=False)
+    _plans: dict[tuple[tuple[str, ...], str, str], Plan] = field(init=False, repr=False, compare=False)
+    _contexts: dict[tuple[Context, int], View] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Work out once what each rule answers by itself."""
+        """Work out once what each rule answers by itself, and begin with empty memos."""
         object.__setattr__(self, "offers", tuple(self._offer(rule) for rule in self.rules))
+        for memo in ("standings", "verdicts", "_plans", "_contexts"):
+            object.__setattr__(self, memo, {})
 
     def plan(self, roles: tuple[str, ...], action: str, resource_type: str) -> Plan:
         """Give the plan for roles, an action and a resource type that the schema declares."""

@@ -11,15 +11,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from pdp.core.decision import AttributeUse, Entity
 from pdp.core.reasons import Reason
 from pdp.core.request import EntityRef
 from pdp.core.schema import Attribute, Kind, Value
-
-if TYPE_CHECKING:
-    from pdp.core.standing import Standing
 
 VERSION_FIELD: Final = "_version"
 ISSUED_FIELD: Final = "_issued_at"
@@ -81,7 +78,6 @@ class Record:
     # Memos of what many decisions ask of the same record; they go with it.
     horizons: dict[object, float] = field(init=False, repr=False, compare=False)
     uses: dict[Entity, AttributeUse] = field(init=False, repr=False, compare=False)
-    standings: dict[object, Standing] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out the sound span once, so that a decision compares two numbers and not every attribute."""
@@ -90,7 +86,6 @@ class Record:
         object.__setattr__(self, "sound_until", last)
         object.__setattr__(self, "horizons", {})
         object.__setattr__(self, "uses", {})
-        object.__setattr__(self, "standings", {})
 
     def used_as(self, entity: Entity) -> AttributeUse:
         """Say of which record a decision makes use, and of which party it is."""

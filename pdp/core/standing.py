@@ -1,37 +1,36 @@
 """How a subject, in a session on a device, stands towards an action on a type of resource.
 
 It is all of a decision that does not depend on which resource of the type is asked for. People open one record after
-another, so it is worked out once and kept with the subject's record, for as long as time alone cannot change it.
+another, so it is worked out once and kept with the policy revision, for as long as the records are the very ones it
+was worked out from and time alone cannot change it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from pdp.core.decision import RESOURCE, SESSION, SUBJECT, AttributeUse
 from pdp.core.entities import Entities, problem_with, view_of
-from pdp.core.policy import Plan, PolicySnapshot, Verdict
+from pdp.core.policy import Plan, PolicySnapshot
 from pdp.core.reasons import Cause, Reason
 from pdp.core.record import Record
 from pdp.core.request import Request
 from pdp.core.validity import next_change
 
 _ROLES: Final = ("roles",)
-# By action, type and circumstances: more than one person does at a time. Emptied then, rather than left to grow.
-_KEPT: Final = 64
+# Some 40 MB. Emptied when full, rather than left to grow.
+_KEPT: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
-    """See the module. It holds for the very policy revision and records it was worked out from.
+    """See the module.
 
     Attributes:
-        policy: the revision.
-        device: the device's record.
-        session: the session's.
-        session_id: the session as the request names it.
-        device_id: the device likewise.
+        subject: the record it was worked out from.
+        device: likewise.
+        session: likewise.
         since: with ``until``, the half-open span of time in which all of this holds.
         until: the first moment at which time alone may change a decision.
         obstacle: why the answer is a deny, whatever the resource; None where there is no such reason.
@@ -39,14 +38,11 @@ class Standing:
         plan: what a decision must look at.
         uses: the records used so far.
         reads_resource: whether a rule that may match reads the resource.
-        verdicts: a memo of what the rules that matched say together, by their indexes.
     """
 
-    policy: PolicySnapshot
+    subject: Record | None
     device: Record | None
     session: Record | None
-    session_id: str
-    device_id: str
     since: float
     until: float
     obstacle: Cause | None
@@ -54,32 +50,29 @@ class Standing:
     plan: Plan
     uses: tuple[AttributeUse, ...]
     reads_resource: bool
-    verdicts: dict[tuple[int, ...], Verdict] = field(default_factory=dict)
 
 
 def standing_of(request: Request, entities: Entities, policy: PolicySnapshot, now: float) -> Standing | Cause:
     """Give the standing, from memory if it still holds; where a name or the roles are unusable, why there is none."""
+    asker, action, (resource_type, _), context, session_id, device_id = request
     subject, device, session, _ = entities
-    kept = subject.standings if subject else {}
-    key = (request.action, request.resource.type, request.context)
-    held = kept.get(key)
+    key = (asker, action, resource_type, context, session_id, device_id)
+    held = policy.standings.get(key)
     if (
         held is not None
         and held.since <= now < held.until
+        and held.subject is subject
         and held.session is session
         and held.device is device
-        and held.policy is policy
-        and held.session_id == request.session
-        and held.device_id == request.device
     ):
         return held
     if cause := _unknown_name(request, policy) or problem_with(SUBJECT, _ROLES, subject, now):
         return cause
     made = _work_out(request, entities, policy, now)
     if made.obstacle is None:
-        if len(kept) >= _KEPT:
-            kept.clear()
-        kept[key] = made
+        if len(policy.standings) >= _KEPT:
+            policy.standings.clear()
+        policy.standings[key] = made
     return made
 
 
@@ -90,11 +83,9 @@ def _work_out(request: Request, entities: Entities, policy: PolicySnapshot, now:
     own = [need for need in plan.stored_needs if need.entity is not RESOURCE]
     found = [(need.entity, entities[need.position]) for need in own]
     return Standing(
-        policy=policy,
+        subject=subject,
         device=device,
         session=session,
-        session_id=request.session,
-        device_id=request.device,
         since=now,
         until=next_change((subject, device, session), plan, now),
         obstacle=_unfit(request, entities, policy, plan, now) or _unbound(request, entities, policy, now),

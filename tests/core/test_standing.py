@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdp.core import standing as module
 from pdp.core.decide import decide
 from pdp.core.entities import Entities
 from pdp.core.record import Record
@@ -26,10 +28,6 @@ def fresh(found: Entities) -> Entities:
     return Entities(*(None if record is None else replace(record) for record in found))
 
 
-def standing(asked: Request, found: Entities, rows: tuple[str, ...] = (TRAINED,), now: float = NOW) -> Any:
-    return standing_of(asked, found, policy(rows), now)
-
-
 @given(
     POLICIES,
     st.lists(
@@ -46,7 +44,7 @@ def test_it_decides_as_if_nothing_were_kept(
         # The subject's record stays while the other parties' come and go.
         records = worlds[which]._replace(subject=worlds[0].subject)
         snapshot = snapshots[number % 2]
-        assert decide(asked, records, snapshot, now) == decide(asked, fresh(records), snapshot, now)
+        assert decide(asked, records, snapshot, now) == decide(asked, fresh(records), replace(snapshot), now)
 
 
 def test_it_is_kept_from_one_resource_to_the_next() -> None:
@@ -75,7 +73,7 @@ def test_it_is_not_kept_for_another_revision_session_device_or_context() -> None
     found, snapshot = entities(), policy([TRAINED])
     first = standing_of(request(), found, snapshot, NOW)
     assert standing_of(request(), found, policy([TRAINED]), NOW) is not first
-    for position in ("device", "session"):
+    for position in ("subject", "device", "session"):
         record: Record = getattr(found, position)
         changed = found._replace(**{position: replace(record, version=record.version + 1)})
         assert standing_of(request(), changed, snapshot, NOW) is not first
@@ -84,17 +82,27 @@ def test_it_is_not_kept_for_another_revision_session_device_or_context() -> None
 
 
 def test_what_stands_in_the_way_is_not_kept() -> None:
-    found = entities()
-    assert found.subject is not None
-    mismatched = standing(request(device="d-2"), found)
+    snapshot = policy([TRAINED])
+    mismatched = standing_of(request(device="d-2"), entities(), snapshot, NOW)
+    assert isinstance(mismatched, Standing)
     assert mismatched.obstacle is not None
-    assert not found.subject.standings
+    assert not snapshot.standings
 
 
-def test_what_is_kept_for_one_subject_is_bounded() -> None:
+def test_a_changed_copy_of_a_revision_keeps_nothing_of_it() -> None:
+    snapshot = policy([TRAINED])
+    decide(request(), entities(), snapshot, NOW)
+    assert snapshot.standings
+    assert snapshot.verdicts
+    copy = replace(snapshot, revision="sha256:other")
+    assert not copy.standings
+    assert not copy.verdicts
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_KEPT", 64)
     found, snapshot = entities(), policy([TRAINED])
-    assert found.subject is not None
     for number in range(200):
         context = Context(supported_obligations=EVERY_OBLIGATION | {f"kind_{number}"})
         standing_of(request(context=context), found, snapshot, NOW)
-        assert 1 <= len(found.subject.standings) <= 64
+        assert 1 <= len(snapshot.standings) <= 64

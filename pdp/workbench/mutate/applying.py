@@ -20,7 +20,7 @@ def apply(mutant: Mutant, policy: PolicySnapshot) -> PolicySnapshot:
     else:
         rules = (*policy.rules[:at], mutant.changed, *policy.rules[at + 1 :])
     # Plans are worked out anew: those of the policy may hold the rule as it was.
-    return replace(policy, rules=rules, matcher=_MutantMatcher(policy, rules, mutant), _plans={})
+    return replace(policy, rules=rules, matcher=_MutantMatcher(policy, rules, mutant))
 
 
 def _without(rules: Sequence[Rule], at: int) -> tuple[Rule, ...]:

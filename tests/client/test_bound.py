@@ -25,6 +25,7 @@ from pdp.core.decision import Entity
 from pdp.core.entities import Entities
 from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
+from pdp.core.trace import Step
 from pdp.ports import Refs
 from pdp.v1 import watch_pb2 as rpc
 from pdp.watching import WatchSettings
@@ -127,8 +128,21 @@ class Network:
         await self._answers.aclose()
 
 
+class Unheard:
+    """A tracer that forgets what it is told."""
+
+    def samples(self, trace_id: str) -> bool:
+        return True
+
+    def ended(self, step: Step) -> None:
+        """Forget it."""
+
+
 class Machine(RuleBasedStateMachine):
     """``true`` is the time; every other clock is made of it."""
+
+    batch = 1
+    traced = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +150,7 @@ class Machine(RuleBasedStateMachine):
         self.true = 0.0
         self.offset = 0.0
         self.untold: deque[tuple[float, Target]] = deque()
-        self.truth: dict[str, list[tuple[float, bool]]] = {}
+        self.truth: dict[str, list[tuple[float, tuple[bool, ...]]]] = {}
         self.made: dict[str, tuple[float, Decision | None]] = {}
         self.network: Network | None = None
         self.run(self._build())
@@ -145,7 +159,8 @@ class Machine(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)  # type: ignore[arg-type]
 
     async def _build(self) -> None:
-        world = self.world = World(WatchSettings(grace=1e6, lag=1e6, batch=1))
+        world = self.world = World(WatchSettings(grace=1e6, lag=1e6, batch=self.batch))
+        world.hub.tracer = Unheard() if self.traced else None
         world.attributes = NearCached()
         world.hub.attributes = world.attributes
         world.hub.point._attributes = world.attributes
@@ -195,9 +210,8 @@ class Machine(RuleBasedStateMachine):
     def _now_true(self) -> None:
         there = self.world.policies.snapshot is not None
         for session in SESSIONS:
-            self.truth.setdefault(session, []).append(
-                (self.true, there and self.managed and self.levels[session] >= 2)
-            )
+            said = (there, self.managed, self.levels[session] >= 2)
+            self.truth.setdefault(session, []).append((self.true, said))
 
     def write_device(self, *, managed: bool, told: bool) -> None:
         self.managed = managed
@@ -376,10 +390,14 @@ class Machine(RuleBasedStateMachine):
                 assert self.true <= self.made[held.id][0] + held.lifetime + 1e-6, "a decision outlived its validity"
 
     def _allowed_since(self, session: str, since: float) -> bool:
+        """Say whether all that an allow rests on was so at some time since then.
+
+        Each record has its own age: of two that changed within the bound, one may be known already and one not.
+        """
         history = self.truth.get(session, [])
-        earlier = [allowed for at, allowed in history if at <= since - 1e-6]
-        later = [allowed for at, allowed in history if at > since - 1e-6]
-        return any(earlier[-1:]) or any(later)
+        earlier = [said for at, said in history if at <= since - 1e-6]
+        later = [said for at, said in history if at > since - 1e-6]
+        return all(map(any, zip(*earlier[-1:], *later, strict=True)))
 
     @invariant()
     def versions_never_go_back(self) -> None:
@@ -395,7 +413,7 @@ class Machine(RuleBasedStateMachine):
         for session in SESSIONS:
             held = self.cache.get(question(session), self.true)
             # A deny for want of means is not held.
-            assert (held is not None and held.allowed) == self.truth[session][-1][1]
+            assert (held is not None and held.allowed) == all(self.truth[session][-1][1])
 
     async def _quieten(self) -> None:
         self.regain_tracking()
@@ -414,5 +432,14 @@ class Machine(RuleBasedStateMachine):
             await self._exchange()
 
 
+class Together(Machine):
+    """The same where decisions are made several at once, and what led to them is traced."""
+
+    batch = 4
+    traced = True
+
+
 TestBound = pytest.mark.filterwarnings("ignore::ResourceWarning")(Machine.TestCase)
 TestBound.settings = settings(max_examples=100, stateful_step_count=8, deadline=None)
+TestBoundTogether = pytest.mark.filterwarnings("ignore::ResourceWarning")(Together.TestCase)
+TestBoundTogether.settings = settings(max_examples=50, stateful_step_count=8, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,7 +108,7 @@ m = r.act == p.act && eval(p.rule)
     st.lists(
         st.tuples(st.sampled_from(("==", "in")), st.sampled_from(("name", "dept")), name, name, st.booleans()),
         min_size=8,
-        max_size=40,
+        max_size=60,
     ),
     name,
     name,
@@ -155,3 +157,39 @@ def test_other_values_go_to_the_reference(value: object) -> None:
 def test_objects_are_no_operands(value: object) -> None:
     with pytest.raises(UnsureError):
         safety.check_operand(value)
+
+
+JOINED = """[request_definition]
+r = role, act, sub
+[policy_definition]
+p = role, act, rule
+[role_definition]
+g = _, _
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = (p.role == "*" || g(r.role, p.role)) && {} && eval(p.rule)
+"""
+
+
+@pytest.mark.parametrize("mode", ["strict", "exact"])
+@pytest.mark.parametrize("act", ["r.act == p.act", '(p.act == "*" || r.act == p.act)'])
+@pytest.mark.parametrize(("parts", "size"), [(1, 60), (3, 10), (3, 40), (8, 33), (17, 3), (30, 5)])
+def test_joined_keys_find_what_the_conditions_say(mode: Any, act: str, parts: int, size: int) -> None:
+    rows: list[tuple[str, ...]] = []
+    for number in range(parts * size):
+        more = " && r.sub.dept == 'd1'" if number % 3 else ""
+        rows.append(("p", f"role{number % parts}", "read", f"r.sub.name == 'n{number % 7}'{more}"))
+    rows += [("p", "*", "read", "r.sub.dept != 'd2'"), ("p", "*", "read", "True")]
+    links = [("g", "all", f"role{part}") for part in range(parts)]
+    enforcer = CompiledEnforcer(model_of(JOINED.format(act)), [*rows, *links], mode)
+    for asked, dept in (("n1", "d1"), ("n2", "d2"), ("none", "d1")):
+        wanted = [
+            number
+            for number in range(parts * size)
+            if asked == f"n{number % 7}" and (number % 3 == 0 or dept == "d1")
+        ]
+        wanted += [parts * size] * (dept != "d2") + [parts * size + 1]
+        for _ in range(2):
+            assert enforcer.match("all", "read", hostile.Bag(name=asked, dept=dept)) == tuple(wanted)
+    assert enforcer.match("nobody", "read", hostile.Bag(name="n1", dept="d1")) == (parts * size, parts * size + 1)

@@ -169,9 +169,11 @@ class Fuser:
     def _worthy(self, leaves: Iterable[Rules], checkpoint: Checkpoint, least: int) -> Iterator[Rules]:
         room = _MAX_RULES
         for leaf in paced(sorted(leaves, key=len, reverse=True), checkpoint):
-            room -= len(leaf)
-            if room < 0 or len(leaf) < least:
+            if len(leaf) < least:
                 return
+            if len(leaf) > room:
+                continue
+            room -= len(leaf)
             conditions = [self._conditions.of(self._rows[index]) for index, _, _ in leaf]
             if not any(condition.problem for condition in conditions) and any(test for _, test, _ in leaf):
                 yield leaf

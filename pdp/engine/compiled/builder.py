@@ -10,7 +10,7 @@ from pdp.engine.compiled.blocks import MAX_BLOCK, Entry, Fused, Fuser, Rules
 from pdp.engine.compiled.conditions import Condition, Conditions
 from pdp.engine.compiled.effects import ALLOW, OTHER, Effect, code_of
 from pdp.engine.compiled.errors import Finding, NotCompilableError
-from pdp.engine.compiled.index import Buckets, Index
+from pdp.engine.compiled.index import Index
 from pdp.engine.compiled.pacing import Checkpoint
 from pdp.engine.compiled.plan import make_plan
 from pdp.engine.compiled.reading import reader_of
@@ -98,8 +98,11 @@ class Builder:
             self.templates,
             previous.fuser if previous else None,
         )
-        buckets = Buckets(lambda path: reader_of(path, writer(definition.scope), templates))
-        self.index = Index(self.plan.dimensions, dict(definition.scope.roles), buckets)
+        self.index = Index(
+            self.plan.dimensions,
+            dict(definition.scope.roles),
+            lambda path: reader_of(path, writer(definition.scope), templates),
+        )
         self._filed: dict[tuple[str, ...], Entry] = {}
         self._older = previous._filed if previous else {}  # noqa: SLF001 - of this class
         self.codes: list[int] = []

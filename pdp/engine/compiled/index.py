@@ -16,6 +16,7 @@ from pdp.engine.compiled.writing import Fields
 
 _MAX_REMEMBERED: Final = 1 << 16
 _SPLIT_FROM: Final = 12
+_SPLIT_JOINED_FROM: Final = 32  # where buckets are joined, a second index costs some microseconds for each request
 _MAX_PARTS: Final = 16
 _MAX_PATHS: Final = 8
 _MAX_SPLIT_DEPTH: Final = 4
@@ -60,10 +61,12 @@ class Buckets:
 
     Args:
         reader_of: makes the reader of a path.
+        split_from: how many entries have to start with the same path for a second index.
     """
 
-    def __init__(self, reader_of: Callable[[Path], Reader]) -> None:
+    def __init__(self, reader_of: Callable[[Path], Reader], split_from: int) -> None:
         self._reader_of = reader_of
+        self._split_from = split_from
         self._readers: dict[Path, Reader] = {}
 
     def _reader(self, path: Path) -> Reader:
@@ -73,9 +76,9 @@ class Buckets:
 
     def make(self, draft: Draft, checkpoint: Checkpoint = no_pause, depth: int = 0) -> Bucket:
         """A bucket of entries with their leading equalities, split where many of them start with the same path."""
-        if len(draft) < _SPLIT_FROM or depth >= _MAX_SPLIT_DEPTH:
+        if len(draft) < self._split_from or depth >= _MAX_SPLIT_DEPTH:
             return tuple([entry for entry, _ in draft])
-        paths = _common_paths(draft, checkpoint, depth)
+        paths = self._common_paths(draft, checkpoint, depth)
         by_path: dict[Path, Draft] = {path: [] for path in paths}
         plain: list[Entry] = []
         for entry, leading in paced(draft, checkpoint):
@@ -89,17 +92,16 @@ class Buckets:
         branches = [(self._reader(path), self._branch(part, checkpoint, depth)) for path, part in by_path.items()]
         return Split(tuple(plain), tuple(branches))
 
+    def _common_paths(self, draft: Draft, checkpoint: Checkpoint, depth: int) -> list[Path]:
+        counts = Counter(leading[depth].path for _, leading in paced(draft, checkpoint) if len(leading) > depth)
+        return [path for path, times in counts.most_common(_MAX_PATHS) if times >= self._split_from]
+
     def _branch(self, draft: Draft, checkpoint: Checkpoint, depth: int) -> dict[str, Bucket]:
         by_text: dict[str, Draft] = {}
         for item in paced(draft, checkpoint):
             for text in item[1][depth].texts:
                 by_text.setdefault(text, []).append(item)
         return {text: self.make(part, checkpoint, depth + 1) for text, part in paced(by_text.items(), checkpoint)}
-
-
-def _common_paths(draft: Draft, checkpoint: Checkpoint, depth: int) -> list[Path]:
-    counts = Counter(leading[depth].path for _, leading in paced(draft, checkpoint) if len(leading) > depth)
-    return [path for path, times in counts.most_common(_MAX_PATHS) if times >= _SPLIT_FROM]
 
 
 def pick(bucket: Bucket | list[Bucket], request: tuple[object, ...]) -> Leaf:
@@ -143,13 +145,17 @@ class Index:
     no stream of requests can fill that memory with names of its own.
     """
 
-    def __init__(self, dimensions: list[Dimension], roles: dict[str, Roles | DomainRoles], buckets: Buckets) -> None:
-        self._buckets = buckets
+    def __init__(
+        self,
+        dimensions: list[Dimension],
+        roles: dict[str, Roles | DomainRoles],
+        reader_of: Callable[[Path], Reader],
+    ) -> None:
         order = sorted(range(len(dimensions)), key=lambda number: not _is_single(dimensions[number]))
         self.dimensions = [dimensions[number] for number in order]
         self._keys = [make_keys(dimension, roles) for dimension in self.dimensions]
         self.singles = sum(_is_single(dimension) for dimension in self.dimensions)
-        self._drafts: dict[Any, Any] = {}
+        self._buckets = Buckets(reader_of, _SPLIT_FROM if self.is_flat else _SPLIT_JOINED_FROM)
         self._remembers = len(self.dimensions) - self.singles > 1 and not any(
             dimension.domain or not isinstance(keys, EqualKeys | RoleKeys)
             for keys, dimension in zip(self._keys, self.dimensions, strict=True)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from pdp.attributes.store import RedisAttributeStore
 from pdp.audit.answers import AnswerLog
+from pdp.audit.commands import ATTRIBUTE_WRITE, write_facts
 from pdp.core.decision import Entity
 from pdp.core.errors import AttributesUnavailableError
 from pdp.core.record import Record
@@ -86,7 +87,4 @@ class RecordedStore:
             raise AttributesUnavailableError(f"a write could not be put on record: {obstacle}")
 
     def _note(self, entity: Entity, ref: EntityRef, by: str, **facts: object) -> None:
-        shown: object = {"type": ref.type, "id": ref.id} if entity is Entity.RESOURCE else str(ref)
-        if entity in (Entity.DEVICE, Entity.SESSION):
-            shown = ref.id
-        self._log.note("attribute_write", caller=by, **{entity.value: shown}, **facts)
+        self._log.note(ATTRIBUTE_WRITE, **write_facts(entity, ref, by, **facts))

@@ -7,7 +7,6 @@ tree ``reader``, and show nothing if that fails. ``--unrecorded`` is for copies 
 from __future__ import annotations
 
 import enum
-import getpass
 import json
 import os
 import re
@@ -16,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -26,8 +24,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pdp.audit import AuditUnavailable, DecisionLog, Durability, LogSettings, load_keys
+from pdp.audit import LogSettings
 from pdp.audit.checkpoint import Checkpoint
+from pdp.audit.commands import UnrecordableError, put_reading_on_record
 from pdp.audit.export import csv_lines, ocsf_lines
 from pdp.audit.follow import Follower
 from pdp.audit.keys import (
@@ -61,8 +60,6 @@ from pdp.signing.note import Verifier
 
 app = typer.Typer(no_args_is_help=True)
 
-_READER: Final = "reader"
-_PATIENCE: Final = 5.0
 _POLL: Final = 0.2
 _AGE: Final = re.compile(r"(\d+)([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -117,27 +114,12 @@ def _verifier(settings: LogSettings, vkey: str | None) -> Verifier:
 
 def _put_on_record(settings: LogSettings, action: str, asked: dict[str, Any]) -> None:
     """Append the ``audit_read`` record of what is about to be shown."""
-    own = replace(settings, worker=_READER, durability=Durability.FSYNC)
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            log = DecisionLog(own, load_keys(settings.keys))
-            break
-        except AuditUnavailable as error:
-            if error.reason != "closed" or time.monotonic() > deadline:
-                raise _unrecordable(error) from None
-            time.sleep(0.05)
-        except PdpError as error:
-            raise _unrecordable(error) from None
     try:
-        query = {name: value for name, value in asked.items() if value}
-        log.append_now({"kind": "audit_read", "action": action, "reader": getpass.getuser(), "query": query})
-    finally:
-        log.close()
-
-
-def _unrecordable(error: PdpError) -> AuditCommandError:
-    return AuditCommandError(f"this reading cannot be put on record, so nothing is shown ({error}); see --unrecorded")
+        put_reading_on_record(settings, action, asked)
+    except UnrecordableError as error:
+        raise AuditCommandError(
+            f"this reading cannot be put on record, so nothing is shown ({error}); see --unrecorded"
+        ) from None
 
 
 def _time(text: str) -> str:

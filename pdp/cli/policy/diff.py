@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
-from pdp.audit import AuditError, DecisionLog, Durability, LogSettings, load_keys
+from pdp.audit import AuditError, LogSettings
+from pdp.audit.commands import UnrecordableError, put_reading_on_record
 from pdp.cli.policy.changed import Findings, diff_data, show_findings
 from pdp.cli.policy.options import AsJson
 from pdp.cli.policy.tested import FAILED, progress, refusals
@@ -102,14 +101,9 @@ def _recording(requests: Path | None, log: Path | None, keys: Path) -> Recording
 
 def _put_on_record(log: Path, keys: Path) -> None:
     """Note in the log that it is read: who looks at other people's decisions is on record as well."""
-    settings = replace(LogSettings(log, keys), worker="reader", durability=Durability.FSYNC)
     try:
-        written = DecisionLog(settings, load_keys(keys))
-        try:
-            written.append_now({"kind": "audit_read", "action": "replay", "reader": getpass.getuser(), "query": {}})
-        finally:
-            written.close()
-    except AuditError as error:
+        put_reading_on_record(LogSettings(log, keys), "replay", {})
+    except UnrecordableError as error:
         raise ReplayError(f"this reading cannot be put on record, so nothing is read ({error})") from None
 
 

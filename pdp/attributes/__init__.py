@@ -3,7 +3,7 @@
 from pdp.attributes.announcement import announced_url
 from pdp.attributes.embedded import EmbeddedRedis, find_server
 from pdp.attributes.errors import AttributesInvalidError, EmbeddedRedisError, EntityUnknownError
-from pdp.attributes.file import load_file
+from pdp.attributes.file import read_file
 from pdp.attributes.settings import RedisSettings
 from pdp.attributes.source import RedisAttributes
 from pdp.attributes.stats import AttributeStats
@@ -20,6 +20,6 @@ __all__ = [
     "RedisSettings",
     "announced_url",
     "find_server",
-    "load_file",
     "open_writer",
+    "read_file",
 ]

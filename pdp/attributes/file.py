@@ -22,7 +22,6 @@ from typing import Final
 from pdp.attributes.errors import AttributesInvalidError
 from pdp.attributes.keys import parse_address
 from pdp.attributes.values import Given, encode_all
-from pdp.attributes.writer import AttributeWriter
 from pdp.core.decision import Entity
 from pdp.core.request import EntityRef
 from pdp.core.schema import Schema
@@ -76,28 +75,6 @@ def read_file(path: Path, schema: Schema, now: float) -> tuple[FileRecord, ...]:
         shown = problems[:_SHOWN]
         raise AttributesInvalidError("\n".join(f"{_where(path, text, at)}: {problem}" for at, problem in shown))
     return tuple(records)
-
-
-async def load_file(path: Path, schema: Schema, writer: AttributeWriter, now: float) -> int:
-    """Put every record of a file; nothing is written unless the whole file is right.
-
-    Args:
-        path: as for ``read_file``.
-        schema: as for ``read_file``.
-        writer: takes the records.
-        now: as for ``read_file``; also the records' time of issue.
-
-    Returns:
-        How many records were put.
-
-    Raises:
-        AttributesInvalidError: as ``read_file``.
-        AttributesUnavailableError: the store did not take one; those before it were put.
-    """
-    records = read_file(path, schema, now)
-    for record in records:
-        await writer.put(record.entity, record.ref, record.given, now)
-    return len(records)
 
 
 def _where(path: Path, text: str, offset: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pdp.bootstrap.gate import gate_of
 from pdp.config import ConfigError, PolicySection
 from pdp.core.errors import PdpError
-from pdp.policy import Approach, EngineFactory, PolicyKeeper, StateFolder, open_origin
+from pdp.policy import Approach, EngineFactory, Origin, PolicyKeeper, StateFolder, open_origin
 from pdp.policy.bundle import Trust
 from pdp.policy.origins.once import OnceOrigin
 from pdp.signing.keyfiles import load_verifier
@@ -18,6 +18,19 @@ def keeper_of(section: PolicySection, engine: EngineFactory) -> PolicyKeeper:
         ConfigError: the settings name no place that a policy can safely come from.
     """
     trust = trust_of(section)
+    origin = origin_of(section, trust)
+    if not section.watch:
+        origin = OnceOrigin(origin)
+    gate = gate_of(section.state) if section.checks else None
+    return PolicyKeeper(origin, engine, state=StateFolder(section.state), trust=trust, gate=gate)
+
+
+def origin_of(section: PolicySection, trust: Trust) -> Origin:
+    """Make the place that the policy comes from; nothing is read yet.
+
+    Raises:
+        ConfigError: the settings name no place that a policy can safely come from.
+    """
     approach = Approach(
         trust=trust,
         watch=section.watch,
@@ -27,13 +40,9 @@ def keeper_of(section: PolicySection, engine: EngineFactory) -> PolicyKeeper:
         ca=section.source_ca,
     )
     try:
-        origin = open_origin(section.source or str(section.folder), approach)
+        return open_origin(section.source or str(section.folder), approach)
     except (PdpError, OSError) as error:
         raise ConfigError(str(error)) from None
-    if not section.watch:
-        origin = OnceOrigin(origin)
-    gate = gate_of(section.state) if section.checks else None
-    return PolicyKeeper(origin, engine, state=StateFolder(section.state), trust=trust, gate=gate)
 
 
 def trust_of(section: PolicySection) -> Trust:

@@ -13,6 +13,13 @@ from pdp.policy import PolicyKeeper, StateFolder
 from pdp.policy.store import StateError
 
 INTERVAL: Final = 2.0
+_STALE: Final = 10.0
+
+
+def live_reports(state: StateFolder) -> dict[str, dict[str, Any]]:
+    """Give the statuses of workers that have shown a sign of life within ten seconds, by worker."""
+    oldest = time.time() - _STALE
+    return {name: it for name, it in state.reports().items() if it.get("written_at", 0) >= oldest}
 
 
 class StatusReports:

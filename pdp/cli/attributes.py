@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, NamedTuple, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,15 +20,17 @@ from rich.table import Table
 
 from pdp.attributes import (
     AttributesInvalidError,
-    AttributeWriter,
     EntityUnknownError,
     RedisSettings,
     announced_url,
-    load_file,
     open_writer,
+    read_file,
 )
 from pdp.attributes.keys import address_of, parse_address
 from pdp.attributes.watch import Change, Notice, watch_changes
+from pdp.audit import LogSettings
+from pdp.bootstrap.in_force import policy_in_force
+from pdp.bootstrap.operator import RecordedWriter, open_recorded_writer
 from pdp.config import load as load_config
 from pdp.core.decision import Entity
 from pdp.core.reasons import Reason
@@ -52,7 +54,12 @@ _Url = Annotated[
         help="Redis URL; without one, the embedded store of a service you run on this machine.",
     ),
 ]
-_Folder = Annotated[Path | None, typer.Option(help="Policy folder, for its schema.yaml.", show_default="policies")]
+_Folder = Annotated[
+    Path | None, typer.Option(help="Policy folder, for its schema.yaml.", show_default="the policy in force")
+]
+_Unrecorded = Annotated[
+    bool, typer.Option("--unrecorded", help="Write without a record in the decision log: it is elsewhere.")
+]
 _Address = Annotated[
     str,
     typer.Argument(
@@ -61,19 +68,23 @@ _Address = Annotated[
 ]
 
 
+class _Place(NamedTuple):
+    """What a command works on."""
+
+    schema: Schema
+    store: RedisSettings
+    log: LogSettings
+
+
 @app.command()
 def get(address: _Address, redis: _Url = None, policies: _Folder = None, config: _ConfigFile = None) -> None:
     """Show an entity's attributes as a decision would read them now. Values not marked clear are not shown."""
     entity, ref = parse_address(address)
-    schema, settings = _setting(redis, policies, config)
-
-    async def read(writer: AttributeWriter) -> Record | None:
-        return (await writer.read(entity, ref)).record
-
-    record = asyncio.run(_with_writer(settings, schema, read))
+    place = _place(redis, policies, config)
+    record = asyncio.run(_read(place, entity, ref))
     if record is None:
         raise EntityUnknownError(f"{address_of(entity, ref)} is not on record")
-    _show(schema, entity, record)
+    _show(place.schema, entity, record)
 
 
 @app.command(name="set")
@@ -84,6 +95,7 @@ def set_(
     redis: _Url = None,
     policies: _Folder = None,
     config: _ConfigFile = None,
+    unrecorded: _Unrecorded = False,
 ) -> None:
     """Change some attributes of an entity; the others keep their values and their age.
 
@@ -91,28 +103,32 @@ def set_(
     """
     entity, ref = parse_address(address)
     given = dict(_assignment(text) for text in assignments)
-    schema, settings = _setting(redis, policies, config)
 
-    async def write(writer: AttributeWriter) -> int:
+    async def write(writer: RecordedWriter) -> int:
         return await writer.patch(entity, ref, given, create=create)
 
     try:
-        version = asyncio.run(_with_writer(settings, schema, write))
+        version = asyncio.run(_write(_place(redis, policies, config), write, unrecorded=unrecorded))
     except EntityUnknownError as error:
         raise EntityUnknownError(f"{error}; --create makes it") from None
     typer.echo(f"{address_of(entity, ref)} is at version {version}")
 
 
 @app.command()
-def delete(address: _Address, redis: _Url = None, policies: _Folder = None, config: _ConfigFile = None) -> None:
+def delete(
+    address: _Address,
+    redis: _Url = None,
+    policies: _Folder = None,
+    config: _ConfigFile = None,
+    unrecorded: _Unrecorded = False,
+) -> None:
     """Make an entity unknown: every request that needs it is denied from here on."""
     entity, ref = parse_address(address)
-    schema, settings = _setting(redis, policies, config)
 
-    async def remove(writer: AttributeWriter) -> int:
+    async def remove(writer: RecordedWriter) -> int:
         return await writer.delete(entity, ref)
 
-    version = asyncio.run(_with_writer(settings, schema, remove))
+    version = asyncio.run(_write(_place(redis, policies, config), remove, unrecorded=unrecorded))
     typer.echo(f"{address_of(entity, ref)} is deleted, at version {version}")
 
 
@@ -122,14 +138,19 @@ def load(
     redis: _Url = None,
     policies: _Folder = None,
     config: _ConfigFile = None,
+    unrecorded: _Unrecorded = False,
 ) -> None:
     """Put every record of a file. Nothing is written unless the whole file is right."""
-    schema, settings = _setting(redis, policies, config)
+    place = _place(redis, policies, config)
+    now = time.time()
+    records = read_file(file, place.schema, now)
 
-    async def put(writer: AttributeWriter) -> int:
-        return await load_file(file, schema, writer, time.time())
+    async def put(writer: RecordedWriter) -> None:
+        for record in records:
+            await writer.put(record.entity, record.ref, record.given, now)
 
-    typer.echo(f"records loaded from {file}: {asyncio.run(_with_writer(settings, schema, put))}")
+    asyncio.run(_write(place, put, unrecorded=unrecorded))
+    typer.echo(f"records loaded from {file}: {len(records)}")
 
 
 @app.command()
@@ -141,43 +162,53 @@ def watch(
 ) -> None:
     """Follow changes as they happen, until Ctrl-C."""
     targets = [parse_address(text) for text in addresses or ()]
-    schema, settings = _setting(redis, policies, config)
+    place = _place(redis, policies, config)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_follow(settings, schema, targets))
+        asyncio.run(_follow(place, targets))
 
 
-async def _follow(settings: RedisSettings, schema: Schema, targets: list[tuple[Entity, EntityRef]]) -> None:
+async def _follow(place: _Place, targets: list[tuple[Entity, EntityRef]]) -> None:
     console = Console(highlight=False)
-    async with contextlib.aclosing(watch_changes(settings, schema, targets)) as told:
+    async with contextlib.aclosing(watch_changes(place.store, place.schema, targets)) as told:
         async for event in told:
             at = f"[dim]{datetime.now().astimezone():%H:%M:%S}[/]"
             if isinstance(event, Notice):
                 console.print(at, f"[yellow]{escape(event.text)}[/]")
             else:
-                for line in _differences(schema, event):
+                for line in _differences(place.schema, event):
                     console.print(at, line)
 
 
-async def _with_writer(
-    settings: RedisSettings, schema: Schema, work: Callable[[AttributeWriter], Awaitable[_Result]]
-) -> _Result:
-    async with open_writer(settings, schema) as writer:
+async def _read(place: _Place, entity: Entity, ref: EntityRef) -> Record | None:
+    async with open_writer(place.store, place.schema) as writer:
+        return (await writer.read(entity, ref)).record
+
+
+async def _write(place: _Place, work: Callable[[RecordedWriter], Awaitable[_Result]], *, unrecorded: bool) -> _Result:
+    """Do what writes, each write with a record of its own.
+
+    Raises:
+        UnrecordedWriteError: it cannot be put on record; the message says whether it was done.
+    """
+    log = None if unrecorded else place.log
+    async with open_recorded_writer(place.store, place.schema, log) as writer:
         return await work(writer)
 
 
-def _setting(url: str | None, folder: Path | None, file: Path | None) -> tuple[Schema, RedisSettings]:
-    """Find the schema and the store.
+def _place(url: str | None, folder: Path | None, file: Path | None) -> _Place:
+    """Find the schema, the store and the log.
 
     Raises:
-        PdpError: one of them is not to be had; says why.
+        PdpError: the schema or the store is not to be had; says why.
     """
     config = load_config(file, os.environ, {"redis.url": url, "policy.folder": folder})
     where = config.redis.url or announced_url()
     if not where:
         raise AttributesInvalidError("no store: give --redis URL, or run the service, which starts one, as this user")
+    schema = load_schema(folder / _SCHEMA) if folder else policy_in_force(config.policy).schema
     # A person waits longer than a request does.
-    settings = replace(config.redis, url=where, fetch_timeout=_PATIENCE, connect_timeout=_PATIENCE)
-    return load_schema(config.policy.folder / _SCHEMA), settings
+    store = replace(config.redis, url=where, fetch_timeout=_PATIENCE, connect_timeout=_PATIENCE)
+    return _Place(schema, store, config.audit)
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -19,14 +19,17 @@ from rich.table import Table
 
 from pdp.attributes import announced_url
 from pdp.attributes.windows import RedisRiskStore
-from pdp.bootstrap.engines import factory_of
+from pdp.audit.commands import ATTRIBUTE_WRITE, write_facts
+from pdp.bootstrap.in_force import policy_in_force
+from pdp.bootstrap.operator import operator_name, recorded_writes
 from pdp.bootstrap.signals import writer_settings
 from pdp.config import Config
 from pdp.config import load as load_config
+from pdp.core.decision import Entity
 from pdp.core.errors import PdpError
 from pdp.core.limits import Level, Limits, crossings
 from pdp.core.request import EntityRef
-from pdp.policy import load as load_policy
+from pdp.core.schema import Schema
 from pdp.ports import Assessment, Sighting, Tally
 from pdp.risk.baselines import usual
 
@@ -38,7 +41,12 @@ _TOKEN_BYTES: Final = 16
 _COLOURS: Final = {Level.LOW: "green", Level.MEDIUM: "yellow", Level.HIGH: "red"}
 _Result = TypeVar("_Result")
 _ConfigFile = Annotated[Path | None, typer.Option("--config", envvar="PDP_CONFIG", help="TOML file of settings.")]
-_Folder = Annotated[Path | None, typer.Option(help="Policy folder, for its limits.yaml.", show_default="policies")]
+_Folder = Annotated[
+    Path | None, typer.Option(help="Policy folder, for its limits.yaml.", show_default="the policy in force")
+]
+_Unrecorded = Annotated[
+    bool, typer.Option("--unrecorded", help="Write without a record in the decision log: it is elsewhere.")
+]
 _Url = Annotated[
     str | None,
     typer.Option(
@@ -58,6 +66,7 @@ class _Watch(NamedTuple):
 
     store: RedisRiskStore
     limits: Limits
+    schema: Schema
     issuer: str
 
     async def tally(self, subject: EntityRef) -> Tally:
@@ -72,13 +81,13 @@ def show(
     config: _ConfigFile = None,
 ) -> None:
     """Show who stands above LOW, or all that is counted of one person."""
-    config_ = load_config(config, os.environ, {"redis.url": redis, "policy.folder": policies})
+    config_ = load_config(config, os.environ, {"redis.url": redis})
 
     async def look(watch: _Watch) -> tuple[Limits, list[Tally]]:
         wanted = [_ref(subject)] if subject else await watch.store.raised(_MOST)
         return watch.limits, [await watch.tally(it) for it in wanted]
 
-    limits, tallies = asyncio.run(_watching(config_, look))
+    limits, tallies = asyncio.run(_watching(config_, policies, look))
     (_show_one if subject else _show_all)(limits, tallies)
 
 
@@ -88,28 +97,34 @@ def lift(
     redis: _Url = None,
     policies: _Folder = None,
     config: _ConfigFile = None,
+    unrecorded: _Unrecorded = False,
 ) -> None:
     """Forget what a person did of late, and set the level to LOW. What is usual for the person is kept."""
-    config_ = load_config(config, os.environ, {"redis.url": redis, "policy.folder": policies})
+    config_ = load_config(config, os.environ, {"redis.url": redis})
     ref = _ref(subject)
 
     async def forget(watch: _Watch) -> Level:
-        before = (await watch.tally(ref)).standing.level
-        await watch.store.forget(watch.limits, ref)
-        found = (await watch.tally(ref)).standing
-        by = (watch.issuer, secrets.token_hex(_TOKEN_BYTES))
-        await watch.store.assess(watch.limits, Assessment(ref, Level.LOW, False, found, time.time(), by))
+        with recorded_writes(None if unrecorded else config_.audit, watch.schema) as put:
+            before = (await watch.tally(ref)).standing.level
+            await watch.store.forget(watch.limits, ref)
+            found = (await watch.tally(ref)).standing
+            by = (watch.issuer, secrets.token_hex(_TOKEN_BYTES))
+            await watch.store.assess(watch.limits, Assessment(ref, Level.LOW, False, found, time.time(), by))
+            facts = write_facts(
+                Entity.SUBJECT, ref, operator_name(), action="lift", attributes=[watch.limits.attribute]
+            )
+            put({"kind": ATTRIBUTE_WRITE, **facts})
         return before
 
-    typer.echo(f"{ref} was {asyncio.run(_watching(config_, forget)).name} and is LOW")
+    typer.echo(f"{ref} was {asyncio.run(_watching(config_, policies, forget)).name} and is LOW")
 
 
-async def _watching(config: Config, work: Callable[[_Watch], Awaitable[_Result]]) -> _Result:
+async def _watching(config: Config, folder: Path | None, work: Callable[[_Watch], Awaitable[_Result]]) -> _Result:
     where = config.redis.url or announced_url()
     if not where:
         raise RiskCommandError("no store: give --redis URL, or run the service, which starts one, as this user")
-    limits = load_policy(config.policy.folder, factory_of(config.policy.engine)).limits
-    if not limits.features:
+    policy = policy_in_force(config.policy, folder)
+    if not policy.limits.features:
         raise RiskCommandError("the policy has no limits.yaml: nothing is counted")
     # A person waits longer than a service does.
     found = replace(config.redis, url=where, connect_timeout=_PATIENCE)
@@ -117,7 +132,7 @@ async def _watching(config: Config, work: Callable[[_Watch], Awaitable[_Result]]
     store = RedisRiskStore(settings, config.risk.retention, _PATIENCE)
     await store.start()
     try:
-        return await work(_Watch(store, limits, config.risk.issuer))
+        return await work(_Watch(store, policy.limits, policy.schema, config.risk.issuer))
     finally:
         await store.stop()
 

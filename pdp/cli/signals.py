@@ -13,12 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pdp.bootstrap.engines import factory_of
+from pdp.bootstrap.in_force import policy_in_force
 from pdp.config import Config
 from pdp.config import load as load_config
 from pdp.core.errors import PdpError
 from pdp.core.signals.rules import SignalRules, Transmitter
-from pdp.policy import load as load_policy
 from pdp.signals import StreamClient, TransmitterHttp
 
 app = typer.Typer(no_args_is_help=True)
@@ -32,7 +31,9 @@ _SECRET: Final = ("authorization_header",)
 _HIDDEN: Final = "(hidden)"
 _Result = TypeVar("_Result")
 _ConfigFile = Annotated[Path | None, typer.Option("--config", envvar="PDP_CONFIG", help="TOML file of settings.")]
-_Folder = Annotated[Path | None, typer.Option(help="Policy folder, for its signals.yaml.", show_default="policies")]
+_Folder = Annotated[
+    Path | None, typer.Option(help="Policy folder, for its signals.yaml.", show_default="the policy in force")
+]
 _Name = Annotated[str, typer.Argument(metavar="TRANSMITTER", help="A transmitter's name in signals.yaml.")]
 _Stream = Annotated[str, typer.Argument(metavar="STREAM", help="The stream's id, as `create` printed it.")]
 _Endpoint = Annotated[str, typer.Option(help="URL of our push interface; for a transmitter that pushes.")]
@@ -46,7 +47,7 @@ class SignalsCommandError(PdpError):
 @app.command()
 def show(policies: _Folder = None, config: _ConfigFile = None) -> None:
     """Show whose signals are believed and what they change."""
-    rules = _rules(load_config(config, os.environ, {"policy.folder": policies}))
+    rules = _rules(load_config(config, os.environ, {}), policies)
     console = Console(highlight=False)
     table = Table(
         "transmitter", "issuer", "delivery", "events", "subjects", box=None, header_style="dim", pad_edge=False
@@ -163,8 +164,8 @@ def _with_client(
     *,
     endpoint: str | None = None,
 ) -> _Result:
-    config = load_config(file, os.environ, {"policy.folder": folder})
-    transmitter = _transmitter(_rules(config), name)
+    config = load_config(file, os.environ, {})
+    transmitter = _transmitter(_rules(config, folder), name)
     if endpoint is not None and bool(endpoint) == bool(transmitter.poll_uri):
         needed = "is polled and needs no --endpoint" if endpoint else "pushes and needs --endpoint"
         raise SignalsCommandError(f"{name} {needed}")
@@ -179,9 +180,9 @@ def _with_client(
     return asyncio.run(run())
 
 
-def _rules(config: Config) -> SignalRules:
+def _rules(config: Config, folder: Path | None) -> SignalRules:
     """Read signals.yaml; with the whole policy, since a part of one that is refused is of no use."""
-    return load_policy(config.policy.folder, factory_of(config.policy.engine)).signals
+    return policy_in_force(config.policy, folder).signals
 
 
 def _transmitter(rules: SignalRules, name: str) -> Transmitter:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from pdp.attributes.announcement import announce, withdraw
+from pdp.audit import AuditUnavailable, DecisionLog
 from pdp.cli.attributes import app
 from tests.attributes.support import Server, until
+from tests.bootstrap.application import log_settings, make_keys, records
 
 POLICIES = str(Path(__file__).parents[2] / "policies")
 FILE = """\
@@ -35,6 +40,9 @@ def run(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     for name in [name for name in os.environ if name.startswith("PDP_")]:
         monkeypatch.delenv(name)
+    make_keys(tmp_path)
+    for name, value in log_settings(tmp_path).items():
+        monkeypatch.setenv(name, value)
 
     def invoke(*arguments: str, url: str = server.url) -> Result:
         where = ["--redis", url] if url else []
@@ -66,6 +74,52 @@ def test_load_set_get_delete(run: Run, file: str, server: Server) -> None:
     assert _row(shown, "network")[-1] == "missing"
     assert "is deleted, at version" in run("delete", "session/s-1").stdout
     assert "session/s-1 is not on record" in str(run("get", "session/s-1").exception)
+
+
+def test_every_write_is_one_record_and_names_no_value(run: Run, file: str, tmp_path: Path) -> None:
+    run("load", file)
+    run("set", "session/s-1", "risk=90", "last_activity=now")
+    run("set", "resource/customer:c-7", "region=eu", "--create")
+    run("set", "session/s-1", "rsik=5")
+    run("get", "session/s-1")
+    run("delete", "user:alice")
+    made = records(tmp_path, "attribute_write")
+    assert [(it["action"], it.get("attributes")) for it in made] == [
+        ("put", ["customer_id", "regions", "roles", "status", "team"]),
+        ("put", ["auth_time", "revoked", "risk", "subject"]),
+        ("patch", ["last_activity", "risk"]),
+        ("patch", ["region"]),
+        ("delete", None),
+    ]
+    assert {it["caller"] for it in made} == {f"local:{getpass.getuser()}"}
+    assert {it["worker"] for it in made} == {"operator"}
+    assert made[0]["subject"] == made[4]["subject"] != made[1].get("session")
+    assert made[3]["resource"]["type"] == "customer"
+    assert all(isinstance(it["version"], int) for it in made)
+    text = json.dumps(made)
+    assert not any(secret in text for secret in ("alice", "s-1", "c-7", "secret-7"))
+
+
+def test_nothing_is_written_that_cannot_be_put_on_record(run: Run, file: str, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "keys" / "signing.key").unlink()
+    for arguments in (["load", file], ["set", "session/s-1", "risk=90", "--create"], ["delete", "session/s-1"]):
+        refused = run(*arguments)
+        assert refused.exit_code == 1
+        assert "cannot be put on record, so nothing is written" in str(refused.exception)
+    assert server.client().dbsize() == 0
+    assert run("load", file, "--unrecorded").exit_code == 0
+    assert not list(tmp_path.glob("audit/*/*.log"))
+
+
+def test_a_write_that_stands_without_a_record_is_told(
+    run: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills up between the write and its record."""
+    full = AuditUnavailable("disk_full", "no space left")
+    monkeypatch.setattr(DecisionLog, "append_many", Mock(side_effect=full))
+    refused = run("set", "session/s-1", "risk=90", "--create")
+    assert "this was written, and could not be put on record (disk_full" in str(refused.exception)
+    assert server.client().hget("attr:session:session:s-1", "risk") == b"90"
 
 
 def test_values_are_shown_as_far_as_the_schema_lets_them_be_seen(run: Run, file: str) -> None:

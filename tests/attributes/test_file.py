@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.attributes import AttributesInvalidError, load_file, open_writer
+from pdp.attributes import AttributesInvalidError, open_writer
 from pdp.attributes.file import read_file
 from tests.attributes.support import ALICE, ALL, SCHEMA, Server, in_time, patient, risk_in, started
 
@@ -58,7 +58,9 @@ def test_a_file_is_read_by_the_schema_and_not_by_yaml(path: Path) -> None:
 
 async def test_a_file_is_loaded_and_decides(good: Path, server: Server) -> None:
     async with open_writer(patient(server.url), SCHEMA) as writer:
-        assert await load_file(good, SCHEMA, writer, time.time()) == 4
+        now = time.time()
+        for record in read_file(good, SCHEMA, now):
+            await writer.put(record.entity, record.ref, record.given, now)
     async with started(patient(server.url)) as source:
         entities = await source.load(ALL, SCHEMA, in_time())
     assert risk_in(entities) == 5
@@ -67,11 +69,9 @@ async def test_a_file_is_loaded_and_decides(good: Path, server: Server) -> None:
     assert all(record and not record.problems for record in map(entities.of, (entity for entity, _ in ALL)))
 
 
-async def test_a_file_with_a_fault_writes_nothing(bad: Path, server: Server) -> None:
-    async with open_writer(patient(server.url), SCHEMA) as writer:
-        with pytest.raises(AttributesInvalidError, match=r"attributes\.yaml:10:13: session/s-1 risk: must be"):
-            await load_file(bad, SCHEMA, writer, time.time())
-    assert server.client().dbsize() == 0
+def test_a_file_with_a_fault_gives_nothing(bad: Path) -> None:
+    with pytest.raises(AttributesInvalidError, match=r"attributes\.yaml:10:13: session/s-1 risk: must be"):
+        read_file(bad, SCHEMA, time.time())
 
 
 @pytest.mark.parametrize(

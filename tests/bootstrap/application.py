@@ -29,6 +29,11 @@ def settings_in(folder: Path, **sections: dict[str, Any]) -> dict[str, dict[str,
     return {name: base.get(name, {}) | sections.get(name, {}) for name in {*base, *sections}}
 
 
+def log_settings(folder: Path) -> dict[str, str]:
+    """The environment of a command whose log and keys are in a folder."""
+    return {"PDP_AUDIT__DIRECTORY": str(folder / "audit"), "PDP_AUDIT__KEYS": str(folder / "keys")}
+
+
 def make_keys(folder: Path) -> None:
     """Make the keys of a log as ``pdp serve`` does."""
     generate_signing(folder / "keys", "pdp")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import time
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from pdp.cli.risk import app
 from pdp.core.limits import Level, Limits
 from pdp.ports import Assessment, Sighting, Tally
 from tests.attributes.support import Server, running
+from tests.bootstrap.application import log_settings, make_keys, records
 from tests.risk.support import ALICE, DAY, ISSUER, read, world_on
 from tests.signals.support import EXECUTABLE, POLICIES, sample
 
@@ -22,11 +24,13 @@ READ = 100
 @pytest.fixture
 def server() -> Iterator[Server]:
     with running(EXECUTABLE) as one:
+        make_keys(one.folder)
         yield one
 
 
 def risk(server: Server, *words: str) -> Result:
     environment = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    environment |= log_settings(server.folder)
     arguments = [*words, "--redis", server.url, "--policies", str(POLICIES)]
     return CliRunner(env=environment).invoke(app, arguments)
 
@@ -83,6 +87,19 @@ def test_a_level_is_lifted_and_stays_so_and_habits_are_kept(server: Server) -> N
     # As it was before: alice's record said nothing of risk.
     assert value in (None, 0)
     assert risk(server, "show").output.strip() == "nobody stands above LOW"
+    (record,) = records(server.folder, "attribute_write")
+    assert (record["action"], record["attributes"]) == ("lift", ["risk"])
+    assert record["caller"] == f"local:{getpass.getuser()}"
+    assert record["subject"].startswith("~0001:")
+
+
+def test_a_level_is_not_lifted_without_a_record(server: Server) -> None:
+    asyncio.run(scrape(server))
+    (server.folder / "keys" / "signing.key").unlink()
+    refused = risk(server, "lift", "user:alice").exception
+    assert "cannot be put on record, so nothing is written" in str(refused)
+    assert asyncio.run(now_of(server))[1] == 90
+    assert "is LOW" in risk(server, "lift", "user:alice", "--unrecorded").output
 
 
 def test_lifting_nothing_is_no_harm_and_leaves_nothing(server: Server) -> None:

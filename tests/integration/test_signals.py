@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.attributes.support import running
+from tests.bootstrap.application import log_settings, records
 from tests.integration.running import Service, pdp, serving
 from tests.signals.support import EXECUTABLE, POLICIES, signals_text, with_line
 from tests.signals.transmitter import CAEP, RISC, Transmitter
@@ -36,6 +37,11 @@ class Deployment:
         found = pdp("check", *who, *what, "--address", self.service.grpc, "--json")
         causes = json.loads(found.stdout)["decision"]["reasons"]
         return found.returncode, [f"{it['code']}({it.get('about', '')})" for it in causes]
+
+    def set(self, *words: str) -> int:
+        """Change attributes as an operator does, by the policy that the service decides by; give the exit code."""
+        settings = {**log_settings(self.service.folder), "PDP_POLICY__STATE": str(self.service.folder / "policy")}
+        return pdp("attributes", "set", *words, "--redis", self.store, **settings).returncode
 
     def push(self, token: bytes, authorization: str = "Bearer of-the-transmitter") -> httpx.Response:
         headers = {"content-type": "application/secevent+jwt", "authorization": authorization}
@@ -77,9 +83,9 @@ def test_a_session_revoked_stays_so_whoever_writes(deployment: Deployment) -> No
     deployment.push(deployment.transmitter.token(REVOKED, {"format": "opaque", "id": "s-carol"}))
     for _ in range(2):
         assert "DENIED_BY_RULE(session-revoked)" in deployment.check("carol", "s-carol", "d-10")[1]
-        assert (
-            pdp("attributes", "set", "session/s-carol", "revoked=false", "--redis", deployment.store).returncode == 0
-        )
+        assert deployment.set("session/s-carol", "revoked=false") == 0
+    by_hand = [it for it in records(deployment.service.folder, "attribute_write") if it["worker"] == "operator"]
+    assert [(it["action"], it["attributes"]) for it in by_hand] == [("patch", ["revoked"])] * 2
 
 
 def test_a_compromised_credential_ends_every_session_of_the_person(deployment: Deployment) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from pdp.cli.policy.state import ConfigOption, StateOption, await_workers, live_reports, pin, settings, trust
+from pdp.bootstrap.reporting import live_reports
+from pdp.cli.policy.state import ConfigOption, StateOption, await_workers, pin, settings, trust
 from pdp.cli.policy.status import trial_of
 from pdp.policy.bundle import verify
 from pdp.policy.store import StateError, StateFolder

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pdp.cli.policy.state import ConfigOption, StateOption, await_workers, live_reports, pin, settings, trust
+from pdp.bootstrap.reporting import live_reports
+from pdp.cli.policy.state import ConfigOption, StateOption, await_workers, pin, settings, trust
 from pdp.policy.bundle import verify
 from pdp.policy.store import StateError, StateFolder
 

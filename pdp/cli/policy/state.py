@@ -6,11 +6,12 @@ import getpass
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from pdp.bootstrap.policies import trust_of
+from pdp.bootstrap.reporting import live_reports
 from pdp.config import PolicySection, load
 from pdp.core.errors import PdpError
 from pdp.policy.bundle import Trust
@@ -20,7 +21,6 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", envvar="PDP_CONFIG", help="TOML file of settings, as for serve.")
 ]
 StateOption = Annotated[Path | None, typer.Option("--state", help="State folder.", show_default="policy.state")]
-STALE: Final = 10.0
 _PATIENCE: Final = 10.0
 
 
@@ -41,12 +41,6 @@ def trust(section: PolicySection) -> Trust:
 def pin(revision: str, cause: str) -> Pin:
     """Make a pin in the name of the person at the terminal."""
     return Pin(revision, cause, getpass.getuser(), time.time())
-
-
-def live_reports(state: StateFolder) -> dict[str, dict[str, Any]]:
-    """Give the reports of workers that have shown a sign of life lately."""
-    oldest = time.time() - STALE
-    return {name: it for name, it in state.reports().items() if it.get("written_at", 0) >= oldest}
 
 
 def await_workers(state: StateFolder, revision: str) -> int:

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pdp.bootstrap.reporting import live_reports
 from pdp.cli.policy.options import AsJson
-from pdp.cli.policy.state import ConfigOption, StateOption, live_reports, settings
+from pdp.cli.policy.state import ConfigOption, StateOption, settings
 from pdp.policy.store import Entry, StateFolder
 
 _SHOWN: Final = 10

@@ -9,15 +9,21 @@ import grpc
 import pytest
 from google.protobuf.struct_pb2 import Value
 
+from pdp.client import Question
 from pdp.v1 import attribute_service_pb2 as feed
 from pdp.v1 import decision_pb2 as wire
 from pdp.v1 import policy_decision_pb2 as rpc
-from tests.bench.signals import question
 from tests.integration.running import Service, serving
 from tests.server.pki import Authority, Pair
 
 MDM, PEP = "spiffe://example.org/mdm", "spiffe://example.org/pep"
 LAPTOP = feed.EntityKey(entity=wire.ENTITY_DEVICE, id="d-1")
+
+
+def question() -> bytes:
+    """Ask whether alice may read a customer at her laptop."""
+    asked = Question(("user", "alice"), "read", ("customer", "c-1"), "s-1", "d-1", "support")
+    return asked.supporting(("mask", "notify", "watermark", "filter", "review")).message().SerializeToString()
 
 
 class Secured:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pdp.attributes import EmbeddedRedis, EmbeddedRedisError, RedisSettings
 from pdp.audit import keys
+from pdp.audit.commands import recording
 from pdp.bootstrap.banner import Banner
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.policies import keeper_of
@@ -25,6 +26,7 @@ from pdp.server.supervisor import StartError, Supervisor
 _FACTORY: Final = "pdp.bootstrap.application:build"
 _LOG_NAME: Final = "pdp"
 _PSEUDONYM: Final = "pseudonym"
+_SAMPLE: Final = "sample"
 
 
 class LaunchError(PdpError):
@@ -63,16 +65,26 @@ def _supervisor(config: Config) -> Supervisor:
 
 
 async def _run(config: Config, banner: Banner, supervisor: Supervisor, *, sample: bool) -> None:
-    async with _attribute_store(config, banner) as store:
-        keeping = None
-        if sample:
-            records = Sample(store, config.policy.folder)
-            banner.sample(await records.load())
-            keeping = asyncio.create_task(records.keep())
+    async with _attribute_store(config, banner) as store, _sampled(config, banner, store, wanted=sample):
         values = _values(config.model_copy(update={"redis": store}))
         await supervisor.run(lambda: banner.ready(supervisor.settings, supervisor.transport), values)
-        if keeping:
+
+
+@contextlib.asynccontextmanager
+async def _sampled(config: Config, banner: Banner, store: RedisSettings, *, wanted: bool) -> AsyncIterator[None]:
+    """Write the sample attributes, and keep them fresh meanwhile."""
+    if not wanted:
+        yield
+        return
+    with recording(config.audit, _SAMPLE) as put:
+        records = Sample(store, config.policy, put)
+        banner.sample(await records.load())
+        keeping = asyncio.create_task(records.keep())
+        try:
+            yield
+        finally:
             keeping.cancel()
+            await asyncio.wait([keeping])
 
 
 def _values(config: Config) -> Mapping[str, Any]:

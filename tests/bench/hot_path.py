@@ -77,7 +77,7 @@ async def measure(folder: Path) -> list[tuple[str, float]]:
         }
         config = validated(values)
         provide_keys(config.audit.keys)
-        await Sample(config.redis, config.policy.folder).load()
+        await Sample(config.redis, config.policy).load()
         application = DecisionApplication(config, Place())
         await application.start()
         try:

@@ -149,7 +149,7 @@ async def soak(options: argparse.Namespace, folder: Path) -> Load:
             }
             config = validated(values)
             provide_keys(config.audit.keys)
-            await Sample(config.redis, config.policy.folder).load()
+            await Sample(config.redis, config.policy).load()
             settings = {"service": values, "notes": str(folder)}
             served = ServerSettings("tests.bench.soak:build", settings, Address("127.0.0.1", 0))
             async with Supervisor(Transport(options.transport), served, options.workers) as supervisor:

@@ -21,6 +21,7 @@ from pdp.attributes import RedisAttributes
 from pdp.audit.answers import AnswerLog
 from pdp.audit.keys import load_pseudonym
 from pdp.bootstrap.admission import admitted
+from pdp.bootstrap.configuration import facts
 from pdp.bootstrap.engines import factory_of
 from pdp.bootstrap.ids import id_source
 from pdp.bootstrap.policies import keeper_of, trust_of
@@ -33,6 +34,7 @@ from pdp.config import Config, validated
 from pdp.core.errors import AuditUnavailableError
 from pdp.policy import PolicyStatus, StateFolder
 from pdp.server.application import Place
+from pdp.server.certificates import Certificates
 from pdp.server.health import Health
 from pdp.server.reflection import reflection_routes
 from pdp.server.rpc import Routes
@@ -47,6 +49,8 @@ _PROBE_INTERVAL: Final = 0.1
 _SPAN_GRACE: Final = 3.0
 _SERVICES: Final = (SERVICE, WATCH_SERVICE, ext_authz.SERVICE)
 _NOTED_PROBLEMS: Final = 20
+_CERTIFICATES_INTERVAL: Final = 1.0
+_CONFIGURATION: Final = "configuration"
 
 
 async def build(settings: Mapping[str, Any], place: Place) -> DecisionApplication:
@@ -67,6 +71,7 @@ class DecisionApplication:
     """Implements ``pdp.server.application.Application``."""
 
     def __init__(self, config: Config, place: Place) -> None:
+        self._config = config
         self._output = logs.configure(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         self._telemetry = build_telemetry(config.telemetry, load_pseudonym(config.audit.keys))
         self._attributes = RedisAttributes(config.redis)
@@ -108,6 +113,8 @@ class DecisionApplication:
         await self._policies.reload()
         policy = self._policies.current()
         await self._log.open(policy.schema if policy else None)
+        certificates = Certificates(self._config.tls) if self._config.tls else None
+        self._log.note(_CONFIGURATION, **facts(self._config))
         # Not earlier: what is noted goes on record.
         self._policies.follow(self._note_policy)
         self._note_policy(self._policies.status)
@@ -116,6 +123,8 @@ class DecisionApplication:
         self._tasks.append(asyncio.create_task(self._policies.watch()))
         self._tasks.append(asyncio.create_task(self._report_health()))
         self._tasks.append(asyncio.create_task(self._reports.keep()))
+        if certificates:
+            self._tasks.append(asyncio.create_task(self._follow(certificates)))
         if self._shared:
             self._tasks.append(asyncio.create_task(self._shared.keep(self._probes.own_metrics)))
         # What was made until now stays: the collector need not look at it again.
@@ -163,6 +172,14 @@ class DecisionApplication:
             self._log.note("reload", revision=status.revision, refused=problems, held=status.held or None)
         self._reports.changed()
         self._trying = asyncio.ensure_future(self._trials.follow(self._policies.current()))
+
+    async def _follow(self, certificates: Certificates) -> None:
+        """Put on record when new connections come to be made by other certificates."""
+        while True:
+            await asyncio.sleep(_CERTIFICATES_INTERVAL)
+            if await asyncio.to_thread(certificates.changed):
+                with contextlib.suppress(AuditUnavailableError):
+                    self._log.note(_CONFIGURATION, **facts(self._config))
 
     async def _report_health(self) -> None:
         while True:

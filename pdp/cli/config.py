@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, get_args
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pdp.config import ENV_PREFIX, Config, load
-
-_ENTRY: Final = re.compile(r"^    ([a-z_]+): (.*?)(?=^    [a-z_]+: |\Z)", re.MULTILINE | re.DOTALL)
-
+from pdp.bootstrap.configuration import Setting, digest, explain
+from pdp.config import Config, load
 
 _PREFACE: Final = """\
 # Configuration
@@ -28,21 +23,6 @@ later one wins. The variable of setting `url` in section `[redis]` is `PDP_REDIS
 `--set redis.url=…`. An unknown name or a value out of range is refused at the start, by name. `pdp config` prints
 every setting with its present value, secrets left out. This page is what `pdp config --markdown` prints.
 """
-
-
-class Setting(NamedTuple):
-    """One setting as people see it; a secret's value is never in it."""
-
-    section: str
-    name: str
-    value: str
-    is_default: bool
-    meaning: str
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it."""
-        return f"{ENV_PREFIX}{self.section}__{self.name}".upper()
 
 
 def config(
@@ -63,17 +43,6 @@ def config(
     _show(settings)
 
 
-def explain(present: Config) -> Iterator[Setting]:
-    """Give every setting of every section, with its documentation taken from the section's own docstring."""
-    for section, field in Config.model_fields.items():
-        value = getattr(present, section)
-        kind = _dataclass_of(field.annotation)
-        meanings = _meanings(kind)
-        for entry in filter(_is_set_by_people, dataclasses.fields(kind)):
-            now = getattr(value, entry.name) if value is not None else None
-            yield Setting(section, entry.name, _shown(entry, now), now == _default(entry), meanings[entry.name])
-
-
 def reference(settings: list[Setting]) -> str:
     """Give the settings as the page of the documentation."""
     parts = [_PREFACE]
@@ -86,37 +55,6 @@ def reference(settings: list[Setting]) -> str:
 def _row(entry: Setting) -> str:
     default = "" if entry.value == "-" else f"`{entry.value}`"
     return f"| `{entry.name}` | {default} | {entry.meaning.replace('|', chr(92) + '|')} |\n"
-
-
-def _dataclass_of(annotation: Any) -> Any:
-    return next((part for part in get_args(annotation) if dataclasses.is_dataclass(part)), annotation)
-
-
-def _is_set_by_people(entry: dataclasses.Field[Any]) -> bool:
-    """Leave out what the service works out from elsewhere, such as from the policy's schema."""
-    return not entry.metadata.get("derived", False)
-
-
-def _default(entry: dataclasses.Field[Any]) -> Any:
-    if entry.default is not dataclasses.MISSING:
-        return entry.default
-    return entry.default_factory() if entry.default_factory is not dataclasses.MISSING else None
-
-
-def _meanings(section: type) -> dict[str, str]:
-    _, _, attributes = (section.__doc__ or "").expandtabs().partition("Attributes:")
-    dedented = re.sub(r"^        (?=\S)", "    ", attributes, flags=re.MULTILINE)
-    return {name: " ".join(text.replace("``", "").split()) for name, text in _ENTRY.findall(dedented)}
-
-
-def _shown(entry: dataclasses.Field[Any], value: Any) -> str:
-    if not entry.repr and value:
-        return "(set)"
-    if value is None or value in ("", (), {}, frozenset()):
-        return "-"
-    if isinstance(value, tuple | frozenset):
-        return ", ".join(sorted(map(str, value)))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _show(settings: list[Setting]) -> None:
@@ -135,4 +73,5 @@ def _show(settings: list[Setting]) -> None:
                 table.add_row(entry.name, f"[{style}]{escape(entry.value)}[/]", meaning)
         console.print(table)
         console.print()
+    console.print(f"This is {digest(settings)}; the decision log says at each start which configuration is in force.")
     console.print("Set in a TOML file (`pdp serve --config`), by the variable, or by `--set section.setting=value`.")

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from pdp.bootstrap.configuration import facts
 from pdp.bootstrap.trials import Trials
+from pdp.config import validated
 from pdp.core.request import Context, EntityRef, Request
 from pdp.policy import StateFolder
 from pdp.policy.origins import FolderOrigin
 from pdp.ports import Caller
 from pdp.watching import WatchHub
 from tests.attributes.support import eventually
-from tests.bootstrap.application import ROOT, records, started
+from tests.bootstrap.application import ROOT, records, settings_in, started
+from tests.server.pki import Authority
 from tests.telemetry.collectors import collecting, plain
 
 
@@ -74,3 +77,28 @@ async def test_a_trace_names_its_subject_as_the_log_does(tmp_path: Path) -> None
     assert record["decision_id"] == told["pdp.decision.id"] == answer.id
     assert record["subject"] == told["enduser.pseudo.id"]
     assert record["subject"].startswith("~0001:")
+
+
+async def test_the_configuration_is_on_record_before_anything_is_decided(tmp_path: Path) -> None:
+    async with started(tmp_path, limits={"concurrent_calls": 77}):
+        pass
+    (record,) = records(tmp_path, "configuration")
+    expected = facts(validated(settings_in(tmp_path, limits={"concurrent_calls": 77})))
+    assert {name: record[name] for name in expected} == expected
+    assert record["settings"]["limits.concurrent_calls"] == "77"
+    assert record["seq"] < records(tmp_path, "reload")[0]["seq"]
+
+
+async def test_certificates_that_change_are_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pdp.bootstrap.application._CERTIFICATES_INTERVAL", 0.01)
+    pair = Authority(tmp_path, "ca").issue("server")
+    tls = {"certificate": str(pair.certificate), "private_key": str(pair.key)}
+    async with started(tmp_path, tls=tls):
+        renewed = Authority(tmp_path, "other").issue("renewed")
+        pair.key.write_bytes(renewed.key.read_bytes())
+        await asyncio.sleep(0.05)
+        pair.certificate.write_bytes(renewed.certificate.read_bytes())
+        await eventually(lambda: len(records(tmp_path, "configuration")) == 2)
+    first, second = records(tmp_path, "configuration")
+    assert first["digest"] == second["digest"]
+    assert first["files"]["tls.certificate"] != second["files"]["tls.certificate"]

@@ -35,6 +35,9 @@ class Service:
             f"audit.keys={folder}/keys",
             f"policy.state={folder}/policy",
             "telemetry.log_level=warning",
+            # No busy machine takes that long.
+            "redis.fetch_timeout=5",
+            "limits.default_deadline=10",
         )
         options = [part for setting in settings for part in ("--set", setting)]
         self.process = subprocess.Popen(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +19,8 @@ from pdp.client import Question
 from pdp.v1 import attribute_service_pb2 as feed
 from pdp.v1 import decision_pb2 as wire
 from pdp.v1 import policy_decision_pb2 as rpc
-from tests.integration.running import Service, serving
+from pdp.v1 import watch_pb2 as watch
+from tests.integration.running import ROOT, Service, serving
 from tests.server.pki import Authority, Pair
 
 MDM, PEP = "spiffe://example.org/mdm", "spiffe://example.org/pep"
@@ -34,10 +41,13 @@ class Secured:
         self._authority = authority
         self._pairs: dict[str, Pair] = {}
 
-    def call(self, method: str, request: bytes, caller: str) -> bytes:
+    def channel(self, caller: str) -> grpc.Channel:
         pair = self._pairs.setdefault(caller, self._authority.issue(caller.rpartition("/")[2], uris=(caller,)))
         credentials = grpc.ssl_channel_credentials(self._authority.path.read_bytes(), *pair.pem)
-        with grpc.secure_channel(self._service.grpc, credentials) as channel:
+        return grpc.secure_channel(self._service.grpc, credentials)
+
+    def call(self, method: str, request: bytes, caller: str) -> bytes:
+        with self.channel(caller) as channel:
             return channel.unary_unary(f"/pdp.v1.{method}")(request, timeout=10)
 
     def patch(self, caller: str, *, compliant: bool) -> None:
@@ -82,3 +92,46 @@ def test_an_enforcement_point_is_no_feed_and_a_feed_no_enforcement_point(secured
     with pytest.raises(grpc.RpcError) as refused:
         secured.call("PolicyDecisionService/Evaluate", question(), MDM)
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+def documented() -> dict[str, Callable[..., Any]]:
+    """The functions that docs/api.md shows, as they stand there."""
+    functions: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/api.md").read_text(), re.MULTILINE | re.DOTALL):
+        exec(block, functions)  # noqa: S102 - our own documentation
+    return functions
+
+
+def told(answer: watch.WatchedDecision) -> str:
+    """An answer as the documentation prints it."""
+    cause = watch.WatchCause.Name(answer.cause).removeprefix("WATCH_CAUSE_")
+    entity = wire.Entity.Name(answer.entity).removeprefix("ENTITY_").lower()
+    why = f"{cause} of the {entity}" if answer.entity else cause
+    reasons = ", ".join(f"{it.code}({it.about})" for it in answer.decision.reasons)
+    return f"{why:<25} {wire.Effect.Name(answer.decision.effect):<13} {reasons}"
+
+
+def test_the_documented_calls_do_what_is_said_of_them(secured: Secured) -> None:
+    functions = documented()
+    answers: queue.Queue[watch.WatchedDecision | None] = queue.Queue()
+    request = rpc.EvaluateRequest.FromString(question())
+    with secured.channel(PEP) as channel, secured.channel(MDM) as feeding:
+
+        def follow() -> None:
+            with contextlib.suppress(ValueError, grpc.RpcError):  # the channel is closed at the end
+                for answer in functions["watching"](channel, request):
+                    answers.put(answer)
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        assert answers.get(timeout=20) is None
+        first = told(answers.get(timeout=20))
+        before = functions["report"](feeding, "d-1", compliant=False, established_at=int(time.time()) + 1)
+        second = told(answers.get(timeout=20))
+        after = functions["report"](feeding, "d-1", compliant=True, established_at=int(time.time()) + 2)
+        third = told(answers.get(timeout=20))
+    thread.join(20)
+    assert not thread.is_alive()
+    assert after > before
+    assert third.replace("ATTRIBUTES of the device ", "REGISTERED".ljust(25)) == first
+    assert f"```\n{first}\n{second}\n```" in (ROOT / "docs/api.md").read_text()

@@ -186,15 +186,18 @@ def growth(samples: Sequence[Holding], name: str) -> tuple[float, float]:
 def report(notes: Mapping[str, Sequence[Holding]], outcomes: Counter[str], console: Console) -> bool:
     """Print what grew; say whether all is well."""
     table = Table(title=f"soak: {sum(outcomes.values()):,} calls", title_justify="left")
-    for title in ("worker", "what", "second fifth", "last fifth", "flat"):
+    for title in ("what", "worker", "second fifth", "last fifth", "flat"):
         table.add_column(title, justify="left" if title in ("worker", "what") else "right")
     well = True
-    for worker, samples in notes.items():
-        for name, slack in _SLACK.items():
-            early, late = growth(samples, name)
-            flat = late <= early * slack + 1
-            well &= flat
-            table.add_row(worker, name, f"{early:.1f}", f"{late:.1f}", "yes" if flat else "[red]no[/]")
+    for name, slack in _SLACK.items():
+        held = {worker: growth(samples, name) for worker, samples in notes.items()}
+        # Connections move from worker to worker as they come and go, so what counts is what all hold together.
+        early, late = (sum(part) for part in zip(*held.values(), strict=True))
+        flat = late <= early * slack + 1
+        well &= flat
+        for worker, (first, last) in held.items():
+            table.add_row(name, worker, f"{first:.1f}", f"{last:.1f}", "")
+        table.add_row(name, "together", f"{early:.1f}", f"{late:.1f}", "yes" if flat else "[red]no[/]")
     console.print(table)
     console.print(", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.most_common()))
     return well and set(outcomes) <= _SOUND and bool(notes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 from pathlib import Path
 
@@ -33,7 +32,6 @@ class WorkerEnd:
 
     def __init__(self) -> None:
         self._socket = socket.socket(fileno=int(os.environ[VARIABLE]))
-        self._supervisor = os.getppid()
         self.directory = Path(os.environ[DIRECTORY_VARIABLE])
 
     def factory(self) -> Factory:
@@ -70,8 +68,3 @@ class WorkerEnd:
         """Return when the supervisor asks for a drain, or is gone."""
         reader, _writer = await asyncio.open_connection(sock=self._socket)
         await reader.readline()
-
-    def tidy(self) -> None:
-        """Do what a supervisor that is gone no longer can: remove the run's directory."""
-        if os.getppid() != self._supervisor:
-            shutil.rmtree(self.directory.parent, ignore_errors=True)

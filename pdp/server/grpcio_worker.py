@@ -22,7 +22,6 @@ async def serve(control: WorkerEnd, factory: Factory, settings: ServerSettings) 
         await _serve(control, settings, application)
     finally:
         await application.stop()
-        control.tidy()
 
 
 async def _serve(control: WorkerEnd, settings: ServerSettings, application: Application) -> None:

@@ -16,7 +16,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -25,6 +24,7 @@ from pdp.server import control
 from pdp.server.application import Address, Place, ServerSettings
 from pdp.server.envoy import process as envoy_process
 from pdp.server.http_server import bind
+from pdp.server.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,14 +78,14 @@ class Supervisor:
             listen=Address(settings.listen.host, ports[0]),
             http=Address(settings.http.host, ports[1]) if settings.http else None,
         )
-        self._directory = Path(tempfile.mkdtemp(prefix="pdp-"))
-        shared = self._directory / "shared"
+        self._directory = RunDirectory()
+        shared = self._directory.path / "shared"
         shared.mkdir()
         self._workers = [
             Worker(
                 self.transport,
                 replace(self.settings, place=Place(index, str(shared) if workers > 1 else "")),
-                self._directory / f"worker-{index}",
+                self._directory.path / f"worker-{index}",
             )
             for index in range(workers)
         ]
@@ -110,7 +110,7 @@ class Supervisor:
         await self._drain()
         for reserved in self._reserved:
             reserved.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.remove()
 
     async def run(self, on_ready: Callable[[], None], values: Mapping[str, Any] | None = None) -> None:
         """Let the workers serve, keep them running, return after ``stop``, SIGTERM or SIGINT.

@@ -56,7 +56,6 @@ class Worker(AsgiApp):
         for task in self._tasks:
             task.cancel()
         await application.stop()
-        control.tidy()
         await send({"type": "lifespan.shutdown.complete"})
 
     def _run(self, application: Application, settings: ServerSettings, control: WorkerEnd) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def test_rotation_by_size_happens_by_itself(tmp_path: Path, keys: AuditKeys) -> 
 def test_rotation_by_age(tmp_path: Path, keys: AuditKeys) -> None:
     log = DecisionLog(settings(tmp_path, segment_seconds=0.001), keys)
     fill(log, range(3))
+    time.sleep(0.002)
     log._tick()
     fill(log, range(3, 6))
     log.close()
